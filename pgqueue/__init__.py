@@ -1,0 +1,1 @@
+"""pgqueue: the Postgres your application already has, as its job queue."""

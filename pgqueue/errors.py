@@ -1,0 +1,101 @@
+"""Every error pgqueue raises.
+
+    QueueError
+    ├── InvalidJob            a job breaks a rule; nothing was enqueued         (also a ValueError)   PQ001
+    ├── JobNotFound           no job has that id                                (also a LookupError)  PQ003
+    ├── WrongState            the job's state does not allow it                                       PQ004
+    ├── WorkerLost            this worker was declared dead                                           PQ005
+    ├── UnknownKind           no handler is registered under that name          (also a LookupError)
+    ├── JobTimeout            an attempt ran longer than it may                 (also a TimeoutError)
+    ├── UnsupportedConnection enqueue was given something it cannot use         (also a TypeError)
+    ├── ConfigurationError    a command or decorator was given wrong options    (also a ValueError)
+    └── SchemaMismatch        the database's schema is not the one this code speaks
+        ├── SchemaMissing
+        ├── SchemaOutdated
+        └── SchemaTooNew
+
+Errors of SQLSTATE class PQ come from the functions under `sql/`; `from_sqlstate` turns them into these.
+"""
+
+from __future__ import annotations
+
+
+class QueueError(Exception):
+    """The base of all pgqueue errors."""
+
+    sqlstate: str | None = None
+
+
+class InvalidJob(QueueError, ValueError):
+    """A job breaks a rule; nothing was enqueued. The message names the value and the rule."""
+
+    sqlstate = "PQ001"
+
+
+class JobNotFound(QueueError, LookupError):
+    """No job has that id. It may have finished and been removed by retention."""
+
+    sqlstate = "PQ003"
+
+
+class WrongState(QueueError):
+    """The job's state does not allow it: a running job cannot be cancelled, a completed one not be retried."""
+
+    sqlstate = "PQ004"
+
+
+class WorkerLost(QueueError):
+    """This worker was declared dead and its jobs were given to others.
+
+    Nothing it still holds can be recorded. A worker drops it and registers again, by itself.
+    """
+
+    sqlstate = "PQ005"
+
+
+class UnknownKind(QueueError, LookupError):
+    """No handler is registered under a job's kind: import the module that defines it, or correct the name."""
+
+
+class JobTimeout(QueueError, TimeoutError):
+    """An attempt ran longer than its timeout and was stopped."""
+
+
+class UnsupportedConnection(QueueError, TypeError):
+    """`enqueue` was given something that is no connection it can use, or of the wrong kind for `await`."""
+
+
+class ConfigurationError(QueueError, ValueError):
+    """A command, decorator or constructor was given options that cannot work. The message says which."""
+
+
+class SchemaMismatch(QueueError):
+    """The database's schema `pgqueue` is not the one this code speaks."""
+
+
+class SchemaMissing(SchemaMismatch):
+    """The database has no schema `pgqueue`: run `pgqueue migrate`."""
+
+
+class SchemaOutdated(SchemaMismatch):
+    """The database's schema is older than this code: run `pgqueue migrate`."""
+
+
+class SchemaTooNew(SchemaMismatch):
+    """The database's schema is newer than this code: upgrade pgqueue here."""
+
+
+_BY_SQLSTATE: dict[str, type[QueueError]] = {
+    error.sqlstate: error for error in (InvalidJob, JobNotFound, WrongState, WorkerLost) if error.sqlstate
+}
+
+
+def from_sqlstate(sqlstate: str | None, message: str, hint: str | None = None) -> QueueError | None:
+    """The error for a SQLSTATE of class PQ, or None if it is not one of ours.
+
+    hint: what to do, when the server said so; becomes part of the message.
+    """
+    error = _BY_SQLSTATE.get(sqlstate or "")
+    if error is None:
+        return None
+    return error(f"{message}. {hint}" if hint else message)

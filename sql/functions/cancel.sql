@@ -1,0 +1,32 @@
+create or replace function pgqueue.cancel(id bigint, reason text default null)
+returns void
+language plpgsql
+as $$
+-- cancel(id, reason) → nothing
+--
+--   Ends a waiting job as cancelled: it will not run.
+--
+-- Raises    PQ003 when there is no such job; PQ004 when it is running or finished.
+-- Writes    pgqueue.job → pgqueue.job_archive.
+-- Locks     the job's row; waits for a claim under way.
+-- Called by operators; pgqueue/calls.py.
+begin
+    with gone as (
+        delete from pgqueue.job j where j.id = cancel.id and j.worker is null returning j.*
+    )
+    insert into pgqueue.job_archive_ended (
+        id, run_at, created_at, finished_at, claims, priority, attempt, max_attempts, state, queue, kind, args, timeout,
+        error
+    )
+    select
+        g.id, g.run_at, g.created_at, clock_timestamp(), g.claims, g.priority, g.attempt, g.max_attempts, 'cancelled',
+        g.queue, g.kind, g.args, g.timeout, cancel.reason
+    from gone g;
+
+    if not found then
+        perform pgqueue.refuse_state(cancel.id, 'only waiting jobs can be cancelled');
+    end if;
+end;
+$$;
+
+comment on function pgqueue.cancel(bigint, text) is 'Ends a waiting job as cancelled; refuses one that is running or finished.';

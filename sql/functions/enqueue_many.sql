@@ -1,0 +1,47 @@
+create or replace function pgqueue.enqueue_many(jobs jsonb)
+returns table (id bigint, created boolean)
+language plpgsql
+as $$
+-- enqueue_many(jobs) → id, created for each, in the order given
+--
+--   Adds many jobs to the caller's transaction, in one statement. All of them or none: the first that breaks a rule
+--   refuses the lot.
+--
+-- jobs      an array of objects {kind, args, queue, priority, run_at, delay, max_attempts, timeout}, each key as the
+--           parameter of pgqueue.enqueue, all but kind optional.
+-- Raises    PQ001 when a value breaks a rule, with the value and the rule.
+-- Writes    pgqueue.job: one row each.
+-- Called by applications; pgqueue/calls.py.
+declare
+    v_now constant timestamptz := clock_timestamp();
+begin
+    if jobs is null or jsonb_typeof(jobs) <> 'array' then
+        raise exception using errcode = 'PQ001',
+            message = format('jobs are JSON of type %s; they must be an array of objects', coalesce(jsonb_typeof(jobs), 'null'));
+    end if;
+    return query
+    with added as (
+        insert into pgqueue.job as j (kind, args, queue, priority, run_at, created_at, max_attempts, timeout)
+        select
+            g.kind, coalesce(g.args, '{}'), coalesce(g.queue, 'default'), coalesce(g.priority, 5),
+            coalesce(g.run_at, v_now + coalesce(g.delay, interval '0')), v_now, coalesce(g.max_attempts, 20), g.timeout
+        from jsonb_to_recordset(jobs) as g (
+            kind text, args jsonb, queue text, priority integer, run_at timestamptz, delay interval,
+            max_attempts integer, timeout interval
+        )
+        cross join lateral pgqueue.check_job(
+            g.kind, coalesce(g.args, '{}'), coalesce(g.queue, 'default'), coalesce(g.priority, 5),
+            coalesce(g.max_attempts, 20), g.timeout
+        )
+        returning j.id, j.queue, j.run_at
+    ),
+    rung as (
+        select pgqueue.wake(q.queue, q.earliest)
+        from (select a.queue, min(a.run_at) as earliest from added a group by a.queue) q
+    )
+    select a.id, true from added a where (select count(*) from rung) >= 0;
+end;
+$$;
+
+comment on function pgqueue.enqueue_many(jsonb) is
+    'Adds an array of jobs, each an object with the parameters of pgqueue.enqueue, to your transaction in one statement.';

@@ -1,0 +1,47 @@
+create or replace function pgqueue.finish(
+    p_worker bigint, p_ids bigint[], p_claims integer[], p_results jsonb[] default null
+)
+returns setof bigint
+language plpgsql
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+set jit = off
+as $$
+-- finish(worker, ids, claims, results) → ids whose claim was lost, so nothing was recorded for them
+--
+--   Records jobs as completed: they leave the live table for the archive, in one statement.
+--
+-- p_results one per id, or null when no handler returned anything.
+-- Writes    pgqueue.job → pgqueue.job_archive, only where worker and claim still match.
+-- Locks     the rows it names.
+-- Called by pgqueue.exchange.
+begin
+    return query
+    with told as (
+        select t.id, t.claims, t.result from unnest(p_ids, p_claims, p_results) t (id, claims, result)
+    ),
+    gone as (
+        delete from pgqueue.job j
+        using told t
+        where j.id = t.id and j.claims = t.claims and j.worker = p_worker
+        returning j.*, t.result
+    ),
+    kept as (
+        insert into pgqueue.job_archive_completed (
+            id, run_at, created_at, started_at, finished_at, worker, claims, priority, attempt, max_attempts, state,
+            queue, kind, args, timeout, result
+        )
+        select
+            g.id, g.run_at, g.created_at, g.claimed_at, clock_timestamp(), g.worker, g.claims, g.priority, g.attempt,
+            g.max_attempts, 'completed', g.queue, g.kind, g.args, g.timeout, g.result
+        from gone g
+        returning job_archive_completed.id
+    )
+    select t.id from told t where t.id not in (select k.id from kept k);
+end;
+$$;
+
+comment on function pgqueue.finish(bigint, bigint[], integer[], jsonb[]) is
+    'Records jobs as completed, if the worker still holds them under that claim; returns the ids it had lost.';

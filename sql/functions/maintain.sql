@@ -1,0 +1,42 @@
+create or replace function pgqueue.maintain(p_days_ahead integer default 3)
+returns void
+language plpgsql
+set lock_timeout = '2s'
+as $$
+-- maintain(days ahead) → nothing
+--
+--   Keeps the archive: makes the partitions of today and the next days, drops those whose time is up, forgets old
+--   attempts and workers.
+--
+--   Days are those of UTC. Default time: completed 1 day, other outcomes 14 days; pgqueue.queue overrides it. Rows of a
+--   queue that keeps longer move to the default partition when their day is dropped.
+--
+-- Raises    55P03 when a long read of the archive keeps a lock for 2 s: nothing was done, call again later.
+-- Writes    partitions of pgqueue.job_archive; pgqueue.attempt and pgqueue.worker: deletes.
+-- Locks     advisory (maintain) until the transaction ends: a second caller returns at once.
+-- Called by pgqueue/worker/leader.py, at start and every hour.
+declare
+    v_today constant date := (clock_timestamp() at time zone 'UTC')::date;
+begin
+    if not pg_try_advisory_xact_lock(1885827333, 0) then
+        return;
+    end if;
+    for i in 0 .. p_days_ahead loop
+        perform pgqueue.make_day('completed', v_today + i);
+        perform pgqueue.make_day('ended', v_today + i);
+    end loop;
+    perform pgqueue.drop_days('completed', interval '1 day');
+    perform pgqueue.drop_days('ended', interval '14 days');
+
+    delete from pgqueue.worker w
+    where coalesce(w.stopped_at, w.swept_at) < clock_timestamp() - interval '1 day';
+    delete from pgqueue.attempt a
+    where a.finished_at < clock_timestamp() - (
+            select greatest(interval '14 days', max(q.keep_completed), max(q.keep_ended)) from pgqueue.queue q
+        )
+        and not exists (select from pgqueue.job j where j.id = a.job);
+end;
+$$;
+
+comment on function pgqueue.maintain(integer) is
+    'Makes the archive''s partitions ahead and drops what retention no longer keeps.';

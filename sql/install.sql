@@ -1,0 +1,63 @@
+-- pgqueue, whole: psql -v ON_ERROR_STOP=1 -f sql/install.sql
+--
+-- The table of contents. `pgqueue migrate` ends with the same schema, and also brings an older one up to date.
+\set ON_ERROR_STOP on
+begin;
+
+-- What is kept
+\ir schema/schema.sql
+\ir schema/version.sql
+\ir schema/job.sql
+\ir schema/job_archive.sql
+\ir schema/attempt.sql
+\ir schema/queue.sql
+\ir schema/worker.sql
+
+-- Bodies name functions and views that come later in this file.
+set local check_function_bodies = off;
+
+-- What producers and operators call
+\ir functions/enqueue.sql
+\ir functions/enqueue_many.sql
+\ir functions/cancel.sql
+\ir functions/retry.sql
+
+-- What a worker calls for its jobs
+\ir functions/exchange.sql
+\ir functions/claim.sql
+\ir functions/finish.sql
+\ir functions/fail.sql
+\ir functions/release.sql
+\ir functions/reconcile.sql
+
+-- Sleeping and waking
+\ir functions/wake.sql
+\ir functions/park.sql
+\ir functions/settled.sql
+\ir functions/unpark.sql
+\ir functions/next_run_at.sql
+
+-- A worker's life
+\ir functions/register.sql
+\ir functions/heartbeat.sql
+\ir functions/attach.sql
+\ir functions/leave.sql
+
+-- What the leader does for all
+\ir functions/lead.sql
+\ir functions/rescue.sql
+\ir functions/maintain.sql
+\ir functions/make_day.sql
+\ir functions/drop_days.sql
+
+-- The rules
+\ir functions/check_job.sql
+\ir functions/check_worker.sql
+\ir functions/refuse_state.sql
+
+-- What people look at
+\ir views/jobs.sql
+\ir views/queue_stats.sql
+\ir views/workers.sql
+
+commit;

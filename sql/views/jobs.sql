@@ -1,0 +1,35 @@
+-- Contract: these columns, in this order; more may be added at the end.
+create or replace view pgqueue.jobs as
+select
+    j.id, j.queue, j.kind,
+    case when j.worker is not null then 'running' when j.run_at > clock_timestamp() then 'scheduled' else 'ready' end
+        collate "C" as state,
+    j.args, j.priority, j.attempt, j.max_attempts, j.run_at, j.created_at,
+    j.claimed_at as started_at, null::timestamptz as finished_at,
+    (select w.name from pgqueue.worker w where w.id = j.worker) as worker,
+    (select a.error from pgqueue.attempt a where a.job = j.id order by a.claims desc limit 1) as error,
+    null::jsonb as result, j.timeout
+from pgqueue.job j
+union all
+select
+    a.id, a.queue, a.kind, a.state, a.args, a.priority, a.attempt, a.max_attempts, a.run_at, a.created_at,
+    a.started_at, a.finished_at, (select w.name from pgqueue.worker w where w.id = a.worker), a.error, a.result, a.timeout
+from pgqueue.job_archive a;
+
+comment on view pgqueue.jobs is 'Every job, live and finished. Columns are a contract: they keep their names, types and order.';
+comment on column pgqueue.jobs.id is 'The job''s number, for life.';
+comment on column pgqueue.jobs.queue is 'Queue it was enqueued in.';
+comment on column pgqueue.jobs.kind is 'Name of its handler.';
+comment on column pgqueue.jobs.state is 'scheduled, ready, running; completed, failed (a dead letter), cancelled, expired.';
+comment on column pgqueue.jobs.args is 'Keyword arguments of the handler.';
+comment on column pgqueue.jobs.priority is '0 (first) to 9 (last).';
+comment on column pgqueue.jobs.attempt is 'Attempts started so far.';
+comment on column pgqueue.jobs.max_attempts is 'The attempt after which a failure is final.';
+comment on column pgqueue.jobs.run_at is 'Not started before this moment.';
+comment on column pgqueue.jobs.created_at is 'When it was enqueued.';
+comment on column pgqueue.jobs.started_at is 'When its current or last attempt was claimed; null before.';
+comment on column pgqueue.jobs.finished_at is 'When its outcome was recorded; null while it lives.';
+comment on column pgqueue.jobs.worker is 'Name of the worker that runs or ran it; null before, and a day after that worker has gone.';
+comment on column pgqueue.jobs.error is 'Last error, or the reason for a cancel.';
+comment on column pgqueue.jobs.result is 'What the handler returned; null for nothing.';
+comment on column pgqueue.jobs.timeout is 'Longest run time of one attempt; null: as the handler says.';
