@@ -1,0 +1,135 @@
+"""A real Postgres for every test that asks for one.
+
+    dsn          URL of a fresh database with pgqueue's schema in it, dropped after the test
+    db           psycopg connection to it, autocommit
+    sessions     first, second = sessions(2): more of them, to the same database
+    adb          psycopg async connection to it, autocommit
+    empty_dsn    URL of a fresh database without the schema
+
+`servers` says where the server comes from, `databases` how a database per test stays cheap.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import psycopg
+import pytest
+
+from tests import servers
+from tests.databases import Databases, with_database
+
+SESSION = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the server in the first process; xdist's workers are told where it is."""
+    config = session.config
+    if hasattr(config, "workerinput"):
+        config.stash[SESSION] = config.workerinput["pgqueue"]
+        return
+    if config.option.collectonly:
+        return
+    cleanup = contextlib.ExitStack()
+    config.add_cleanup(cleanup.close)  # also runs if the session is interrupted
+    try:
+        server = servers.start(cleanup)
+    except servers.NoServer as reason:
+        pytest.exit(str(reason), returncode=pytest.ExitCode.USAGE_ERROR)
+    prefix = f"pgqueue_test_{secrets.token_hex(4)}"
+    cleanup.callback(_clear, server, prefix)
+    config.stash[SESSION] = {"dsn": server.dsn, "prefix": prefix, "story": server.story}
+
+
+def _clear(server: servers.Server, prefix: str) -> None:
+    """Leave nothing on a server that outlives the session."""
+    if server.road == "dsn":
+        databases = Databases(server.dsn, prefix)
+        databases.drop_all()
+        databases.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """A worker of xdist is about to start: its input travels with it."""
+    node.workerinput["pgqueue"] = node.config.stash.get(SESSION, {})  # type: ignore[attr-defined]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return _told(config)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if terminalreporter.config.get_verbosity() < 0:  # with -q there was no header
+        for line in _told(terminalreporter.config):
+            terminalreporter.write_line(line)
+
+
+def _told(config: pytest.Config) -> list[str]:
+    session = config.stash.get(SESSION, {})
+    return [f"postgres: {session['story']}"] if "story" in session else []
+
+
+@pytest.fixture(scope="session")
+def databases(pytestconfig: pytest.Config) -> Iterator[Databases]:
+    """The session's databases, for a test that needs more than one."""
+    session = pytestconfig.stash[SESSION]
+    databases = Databases(session["dsn"], session["prefix"])
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(scope="session")
+def worker_name() -> str:
+    """Of this process among xdist's."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@contextlib.contextmanager
+def _database(databases: Databases, worker_name: str, *, schema: bool) -> Iterator[str]:
+    name = databases.create(worker_name, schema=schema)
+    try:
+        yield with_database(databases.dsn, name)
+    finally:
+        databases.drop(name)
+
+
+@pytest.fixture
+def dsn(databases: Databases, worker_name: str) -> Iterator[str]:
+    """URL of a database of this test alone, with the schema."""
+    with _database(databases, worker_name, schema=True) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def empty_dsn(databases: Databases, worker_name: str) -> Iterator[str]:
+    """URL of a database of this test alone, with nothing in it."""
+    with _database(databases, worker_name, schema=False) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def db(dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection that commits by itself."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def sessions(dsn: str) -> Iterator[Callable[[int], list[psycopg.Connection]]]:
+    """Opens several connections to the test's database; they commit by themselves and are closed at the end."""
+    with contextlib.ExitStack() as opened:
+
+        def open_sessions(count: int) -> list[psycopg.Connection]:
+            return [opened.enter_context(psycopg.connect(dsn, autocommit=True)) for _ in range(count)]
+
+        yield open_sessions
+
+
+@pytest.fixture
+async def adb(dsn: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    """An async connection that commits by itself."""
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        yield connection
