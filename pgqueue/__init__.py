@@ -1,1 +1,34 @@
-"""pgqueue: the Postgres your application already has, as its job queue."""
+"""pgqueue: the Postgres your application already has, as its job queue.
+
+    @job(queue="billing")
+    def charge_invoice(invoice_id: int) -> None: ...
+
+    enqueue(conn, charge_invoice.job(invoice_id=42))      # in your transaction
+
+and `pgqueue worker --app myapp.jobs --queue billing` runs it.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from pgqueue import errors
+from pgqueue.client import enqueue, enqueue_many
+from pgqueue.job import Enqueued, Job, JobContext
+from pgqueue.retry import Backoff
+from pgqueue.task import Task, job
+
+try:
+    __version__ = version("pgqueue-jobs")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "Backoff",
+    "Enqueued",
+    "Job",
+    "JobContext",
+    "Task",
+    "enqueue",
+    "enqueue_many",
+    "errors",
+    "job",
+]

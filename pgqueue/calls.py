@@ -1,0 +1,261 @@
+"""One value per SQL function: what to send, with what, and how to read the answer. No I/O here.
+
+    Call(sql, params, read)
+
+`sql` names its parameters `%(name)s`, as psycopg does; `connections` rewrites that for other drivers. Parameters of
+the calls an application makes are numbers and text, cast in the SQL, since drivers disagree about everything else.
+The calls a worker makes go through psycopg only and use its types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Enqueued, Job, seconds
+
+SCHEMA_REVISION: Final = "0001"
+"""Revision of the schema that this code speaks: the newest step in alembic/versions."""
+
+T = TypeVar("T")
+Row = Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A call of one SQL function. `read` turns all its rows into the answer."""
+
+    sql: str
+    params: Mapping[str, Any]
+    read: Callable[[Sequence[Row]], T]
+
+
+class ClaimedJob(NamedTuple):
+    """A job that this worker holds, as pgqueue.claim gives it.
+
+    A row whose `kind` is None says instead that the claim on a finished job was lost; all but its id are None.
+    """
+
+    id: int
+    claims: int
+    queue: str
+    kind: str
+    args: dict[str, Any]
+    priority: int
+    attempt: int
+    max_attempts: int
+    run_at: datetime
+    created_at: datetime
+    timeout: timedelta | None
+
+
+# What applications call
+
+
+def schema_revision() -> Call[str | None]:
+    """The revision of the schema in the database; None when its table is empty."""
+    sql = "select v.version_num from pgqueue.alembic_version v"
+    return Call(sql, {}, lambda rows: str(rows[0][0]) if rows else None)
+
+
+_ENQUEUE: Final = """select e.id, e.created from pgqueue.enqueue(
+    kind => cast(%(kind)s as text), args => cast(%(args)s as jsonb), queue => cast(%(queue)s as text),
+    priority => cast(%(priority)s as integer), run_at => cast(cast(%(run_at)s as text) as timestamptz),
+    delay => cast(cast(%(delay)s as text) as interval), max_attempts => cast(%(max_attempts)s as integer),
+    timeout => cast(cast(%(timeout)s as text) as interval)) e"""
+
+
+def enqueue(job: Job) -> Call[Enqueued]:
+    """Adds one job to the transaction."""
+    params = {
+        "kind": job.kind,
+        "args": job.payload,
+        "queue": job.queue,
+        "priority": job.priority,
+        "run_at": None if job.run_at is None else job.run_at.isoformat(),
+        "delay": _interval("delay", job.delay),
+        "max_attempts": job.max_attempts,
+        "timeout": _interval("timeout", job.timeout),
+    }
+    return Call(_ENQUEUE, params, lambda rows: Enqueued(*rows[0]))
+
+
+def enqueue_many(jobs: Iterable[Job]) -> Call[list[Enqueued]]:
+    """Adds jobs to the transaction in one statement; the answer is in their order."""
+    sql = "select e.id, e.created from pgqueue.enqueue_many(cast(%(jobs)s as jsonb)) e"
+    return Call(sql, {"jobs": f"[{','.join(map(_element, jobs))}]"}, lambda rows: [Enqueued(*row) for row in rows])
+
+
+def cancel(id: int, reason: str | None) -> Call[None]:
+    """Ends a waiting job as cancelled."""
+    sql = "select pgqueue.cancel(cast(cast(%(id)s as text) as bigint), cast(%(reason)s as text))"
+    return Call(sql, {"id": str(id), "reason": reason}, _nothing)
+
+
+def retry(id: int) -> Call[None]:
+    """Brings a dead job back."""
+    return Call("select pgqueue.retry(cast(cast(%(id)s as text) as bigint))", {"id": str(id)}, _nothing)
+
+
+# What a worker calls
+
+
+def register(name: str, host: str, pid: int, version: str, queues: str) -> Call[int]:
+    """Makes a worker known; the answer is its id. queues: JSON text {"queue": slots}."""
+    sql = "select pgqueue.register(%(name)s, %(host)s, %(pid)s, %(version)s, %(queues)s::jsonb)"
+    return Call(sql, {"name": name, "host": host, "pid": pid, "version": version, "queues": queues}, _first)
+
+
+def heartbeat(worker: int, running: int, stopping: bool) -> Call[None]:
+    """A sign of life."""
+    sql = "select pgqueue.heartbeat(%(worker)s, %(running)s, %(stopping)s)"
+    return Call(sql, {"worker": worker, "running": running, "stopping": stopping}, _nothing)
+
+
+def attach(worker: int) -> Call[bool]:
+    """Takes the liveness lock on a new session; the answer is whether it was free."""
+    return Call("select pgqueue.attach(%(worker)s)", {"worker": worker}, _first)
+
+
+def leave(worker: int) -> Call[None]:
+    """Ends a worker in order."""
+    return Call("select pgqueue.leave(%(worker)s)", {"worker": worker}, _nothing)
+
+
+def lead() -> Call[bool]:
+    """Whether this session leads."""
+    return Call("select pgqueue.lead()", {}, _first)
+
+
+def rescue() -> Call[list[tuple[int, int]]]:
+    """Gives back the jobs of dead workers; the answer is (worker, jobs) for each death."""
+    return Call("select r.worker, r.jobs from pgqueue.rescue() r", {}, lambda rows: [(r[0], r[1]) for r in rows])
+
+
+def maintain() -> Call[None]:
+    """Makes the archive's partitions ahead and drops what retention no longer keeps."""
+    return Call("select pgqueue.maintain()", {}, _nothing)
+
+
+_EXCHANGE: Final = """select * from pgqueue.exchange(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[],
+    %(results)s::jsonb[], %(queues)s::text[], %(limits)s::integer[], %(after_run_at)s::timestamptz[],
+    %(after_id)s::bigint[])"""
+
+
+def exchange(
+    worker: int,
+    ids: Sequence[int],
+    claims: Sequence[int],
+    results: Sequence[str | None] | None,
+    wanted: Mapping[str, int],
+    after_run_at: Sequence[datetime | None] | None,
+    after_id: Sequence[int | None] | None,
+) -> Call[list[ClaimedJob]]:
+    """Hands in completed jobs and takes new ones.
+
+    results:   JSON text or None for each id; None when no handler returned anything.
+    wanted:    how many jobs to take from each queue.
+    after_*:   claim cursors, ten for each queue of `wanted`, one after the other; None to sweep from the start.
+    """
+    params = {
+        "worker": worker,
+        "ids": ids,
+        "claims": claims,
+        "results": results,
+        "queues": list(wanted),
+        "limits": list(wanted.values()),
+        "after_run_at": after_run_at,
+        "after_id": after_id,
+    }
+    return Call(_EXCHANGE, params, lambda rows: list(map(ClaimedJob._make, rows)))
+
+
+def fail(
+    worker: int,
+    ids: Sequence[int],
+    claims: Sequence[int],
+    errors: Sequence[str],
+    tracebacks: Sequence[str | None],
+    retry_in: Sequence[timedelta | None],
+) -> Call[list[int]]:
+    """Records failed attempts; the answer is the ids whose claim was lost. retry_in None: never again."""
+    sql = """select * from pgqueue.fail(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[], %(errors)s::text[],
+        %(tracebacks)s::text[], %(retry_in)s::interval[])"""
+    params = {
+        "worker": worker,
+        "ids": ids,
+        "claims": claims,
+        "errors": errors,
+        "tracebacks": tracebacks,
+        "retry_in": retry_in,
+    }
+    return Call(sql, params, _column)
+
+
+def release(worker: int, ids: Sequence[int], claims: Sequence[int]) -> Call[list[int]]:
+    """Gives jobs back unstarted; the answer is the ids that were still held."""
+    sql = "select * from pgqueue.release(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[])"
+    return Call(sql, {"worker": worker, "ids": ids, "claims": claims}, _column)
+
+
+def reconcile(worker: int, ids: Sequence[int], claims: Sequence[int]) -> Call[list[int]]:
+    """Gives back what the worker holds on record but not in fact; the answer is the ids that went back."""
+    sql = "select * from pgqueue.reconcile(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[])"
+    return Call(sql, {"worker": worker, "ids": ids, "claims": claims}, _column)
+
+
+def park(queue: str) -> Call[bool]:
+    """Announces sleep; the answer is whether one more claim would see every job that nobody rang for."""
+    return Call("select pgqueue.park(%(queue)s)", {"queue": queue}, _first)
+
+
+def settled(queue: str) -> Call[bool]:
+    """The second half of `park`, to ask again."""
+    return Call("select pgqueue.settled(%(queue)s)", {"queue": queue}, _first)
+
+
+def unpark(queue: str) -> Call[None]:
+    """Awake again."""
+    return Call("select pgqueue.unpark(%(queue)s)", {"queue": queue}, _nothing)
+
+
+def next_run_at(queue: str) -> Call[float | None]:
+    """Seconds until the next waiting job of the queue may start, 0 or less if it may now; None when none waits."""
+    sql = "select extract(epoch from pgqueue.next_run_at(%(queue)s) - clock_timestamp())::double precision"
+    return Call(sql, {"queue": queue}, _first)
+
+
+def _first(rows: Sequence[Row]) -> Any:
+    return rows[0][0]
+
+
+def _column(rows: Sequence[Row]) -> list[int]:
+    return [row[0] for row in rows]
+
+
+def _nothing(rows: Sequence[Row]) -> None:
+    return None
+
+
+def _interval(what: str, length: Any) -> str | None:
+    return None if length is None else f"{seconds(what, length, zero=True)} seconds"
+
+
+def _element(job: Job) -> str:
+    """One job of `enqueue_many`, as JSON text. Defaults are left out; names need no escaping, their rules see to it."""
+    parts = [f'{{"kind":"{job.kind}","args":{job.payload}']
+    if job.queue != DEFAULT_QUEUE:
+        parts.append(f'"queue":"{job.queue}"')
+    if job.priority != DEFAULT_PRIORITY:
+        parts.append(f'"priority":{job.priority}')
+    if job.max_attempts != DEFAULT_MAX_ATTEMPTS:
+        parts.append(f'"max_attempts":{job.max_attempts}')
+    if job.run_at is not None:
+        parts.append(f'"run_at":"{job.run_at.isoformat()}"')
+    if job.delay is not None:
+        parts.append(f'"delay":"{_interval("delay", job.delay)}"')
+    if job.timeout is not None:
+        parts.append(f'"timeout":"{_interval("timeout", job.timeout)}"')
+    return ",".join(parts) + "}"

@@ -1,0 +1,108 @@
+"""What an application calls: enqueue in its own transaction, cancel, retry.
+
+Each takes the connection first and works on any kind (`pgqueue.connections`): at once on a sync one, awaited on an
+async one. Nothing is committed here: the job exists when the caller's transaction commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Iterator
+from typing import Any, Final, overload
+
+from pgqueue import calls
+from pgqueue.connections import AnAsyncConnection, Script, SyncConnection, run
+from pgqueue.errors import InvalidJob
+from pgqueue.job import Enqueued, Job
+
+CHUNK_JOBS: Final = 10_000
+CHUNK_BYTES: Final = 32 * 1_048_576
+"""Jobs and bytes of arguments that go to the server in one round trip. One JSON array cannot pass 256 MiB."""
+
+
+@overload
+def enqueue(connection: SyncConnection, job: Job) -> Enqueued: ...
+@overload
+def enqueue(connection: AnAsyncConnection, job: Job) -> Awaitable[Enqueued]: ...
+def enqueue(connection: Any, job: Job) -> Enqueued | Awaitable[Enqueued]:
+    """Adds a job to the transaction that `connection` is in.
+
+    It exists when that commits and never did when it rolls back; on an autocommit connection, at once.
+
+    Raises `InvalidJob`, `UnsupportedConnection`, `SchemaMismatch`; errors of the driver as they are.
+    """
+    _check(job)
+    return run(connection, _one(job))
+
+
+@overload
+def enqueue_many(connection: SyncConnection, jobs: Iterable[Job]) -> list[Enqueued]: ...
+@overload
+def enqueue_many(connection: AnAsyncConnection, jobs: Iterable[Job]) -> Awaitable[list[Enqueued]]: ...
+def enqueue_many(connection: Any, jobs: Iterable[Job]) -> list[Enqueued] | Awaitable[list[Enqueued]]:
+    """Adds jobs to the transaction that `connection` is in, up to 10,000 in a round trip.
+
+    Returns one `Enqueued` for each, in their order. On an autocommit connection each round trip commits by itself:
+    open a transaction if it must be all or none.
+
+    Raises as `enqueue`.
+    """
+    return run(connection, _all(jobs))
+
+
+@overload
+def cancel(connection: SyncConnection, id: int, reason: str | None = None) -> None: ...
+@overload
+def cancel(connection: AnAsyncConnection, id: int, reason: str | None = None) -> Awaitable[None]: ...
+def cancel(connection: Any, id: int, reason: str | None = None) -> Awaitable[None] | None:
+    """Ends a waiting job as cancelled. Raises `JobNotFound`; `WrongState` if it is running or finished."""
+    return run(connection, _call(calls.cancel(id, reason)))
+
+
+@overload
+def retry(connection: SyncConnection, id: int) -> None: ...
+@overload
+def retry(connection: AnAsyncConnection, id: int) -> Awaitable[None]: ...
+def retry(connection: Any, id: int) -> Awaitable[None] | None:
+    """Brings a failed, cancelled or expired job back under its id, with all its attempts.
+
+    Raises `JobNotFound`; `WrongState` if it is none of these.
+    """
+    return run(connection, _call(calls.retry(id)))
+
+
+def _one(job: Job) -> Script[Enqueued]:
+    enqueued: Enqueued = yield calls.enqueue(job)
+    return enqueued
+
+
+def _all(jobs: Iterable[Job]) -> Script[list[Enqueued]]:
+    enqueued: list[Enqueued] = []
+    for chunk in _chunks(jobs):
+        enqueued += yield calls.enqueue_many(chunk)
+    return enqueued
+
+
+def _call(call: calls.Call[None]) -> Script[None]:
+    yield call
+
+
+def _chunks(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    """Lists of at most CHUNK_JOBS jobs and about CHUNK_BYTES."""
+    chunk: list[Job] = []
+    size = 0
+    for job in jobs:
+        _check(job)
+        chunk.append(job)
+        size += len(job.payload)
+        if len(chunk) == CHUNK_JOBS or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _check(job: object) -> None:
+    if not isinstance(job, Job):
+        raise InvalidJob(
+            f"{job!r:.80} is a {type(job).__name__}, not a Job; make one with task.job(…) or Job(kind, args)"
+        )

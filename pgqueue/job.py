@@ -1,0 +1,227 @@
+"""A job before it is enqueued, what enqueueing returns, and what a handler is told about the one it runs.
+
+`Job` refuses a value that breaks a rule when it is made, so that no bad job reaches the database, where the refusal
+would abort the caller's transaction. The same rules stand in `sql/functions/check_job.sql` for every other client.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypedDict, Unpack
+
+from pgqueue.errors import InvalidJob
+
+DEFAULT_QUEUE: Final = "default"
+DEFAULT_PRIORITY: Final = 5
+DEFAULT_MAX_ATTEMPTS: Final = 20
+MAX_ARGS_BYTES: Final = 1_048_576
+
+Seconds = float | int | timedelta
+"""A length of time: seconds, or a timedelta."""
+
+_NOT_KIND = re.compile(r"[^A-Za-z0-9._:-]")
+_NOT_QUEUE = re.compile(r"[^A-Za-z0-9._-]")
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class Options(TypedDict, total=False):
+    """What `Job` and `Job.options` take beside kind and args."""
+
+    queue: str
+    priority: int
+    run_at: datetime | None
+    delay: Seconds | None
+    max_attempts: int
+    timeout: Seconds | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job to enqueue: the name of its handler and the handler's keyword arguments.
+
+    kind:          name under which workers registered the handler; 1 to 255 letters, digits, '.', '_', '-', ':'.
+    args:          keyword arguments, as JSON can hold them; at most 1 MiB as JSON text.
+    queue:         1 to 63 letters, digits, '.', '_', '-'.
+    priority:      0 (first) to 9 (last).
+    run_at:        not before this moment, an aware datetime; None for at once.
+    delay:         not before this long after it is enqueued, by the database's clock; seconds or timedelta.
+    max_attempts:  the attempt after which a failure is final; 1 to 32,767.
+    timeout:       longest run time of one attempt, seconds or timedelta; None: as the handler says.
+
+    Raises `InvalidJob`, naming the value and the rule.
+    """
+
+    kind: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+    _: dataclasses.KW_ONLY
+    queue: str = DEFAULT_QUEUE
+    priority: int = DEFAULT_PRIORITY
+    run_at: datetime | None = None
+    delay: Seconds | None = None
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    timeout: Seconds | None = None
+    payload: str = field(init=False, repr=False, compare=False)
+    """`args` as JSON text."""
+
+    def __post_init__(self) -> None:
+        check_name("job kind", self.kind, _NOT_KIND, 255, "letters, digits, '.', '_', '-', ':'")
+        check_queue(self.queue)
+        check_whole("priority", self.priority, 0, 9, "use 0 (first) to 9 (last)")
+        check_whole("max_attempts", self.max_attempts, 1, 32_767, "use 1 to 32767")
+        if self.run_at is not None:
+            _check_run_at(self.run_at, self.delay)
+        if self.delay is not None:
+            seconds("delay", self.delay, zero=True)
+        if self.timeout is not None:
+            seconds("timeout", self.timeout)
+        object.__setattr__(self, "payload", _encode(self.kind, self.args))
+
+    def options(self, **changes: Unpack[Options]) -> Job:
+        """The same job with other options: `charge.job(42).options(priority=0, delay=60)`."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What `enqueue` returns for a job."""
+
+    id: int
+    """The job's number, for life."""
+    created: bool
+    """False when an equal job was there already and this is its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What a handler may know about the job it runs.
+
+    Declare it as the first parameter: `def charge(ctx: JobContext, invoice_id: int)`.
+    """
+
+    id: int
+    kind: str
+    queue: str
+    attempt: int
+    """Which attempt this is, from 1."""
+    max_attempts: int
+    run_at: datetime
+    """When it was due."""
+    created_at: datetime
+    """When it was enqueued."""
+    deadline: datetime | None
+    """When this attempt times out, by this machine's clock; None for never. A handler in a thread watches it."""
+    worker: str
+    """Name of the worker that runs it."""
+    log: logging.LoggerAdapter[logging.Logger]
+    """Logger whose lines carry the job's id, kind and attempt."""
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether a failure now would be final."""
+        return self.attempt >= self.max_attempts
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, 0 when it has passed; None without one."""
+        if self.deadline is None:
+            return None
+        return max(0.0, (self.deadline - datetime.now(UTC)).total_seconds())
+
+
+def check_name(what: str, value: object, wrong: re.Pattern[str], longest: int, allowed: str) -> None:
+    """Refuses a name that is empty, too long, or has a character that `wrong` matches."""
+    if isinstance(value, str) and 1 <= len(value) <= longest and not wrong.search(value):
+        return
+    if not isinstance(value, str):
+        fault = f"is a {type(value).__name__}, not a str"
+    elif not value:
+        fault = "is empty"
+    elif len(value) > longest:
+        fault = f"has {len(value)} characters"
+    else:
+        found = wrong.search(value)
+        fault = f"has {_spell(found.group())}" if found else "is no name"
+    raise InvalidJob(f"{what} {value!r} {fault}; use 1 to {longest} {allowed}")
+
+
+def check_queue(value: object) -> None:
+    """Refuses what is no queue name."""
+    check_name("queue name", value, _NOT_QUEUE, 63, "letters, digits, '.', '_', '-'")
+
+
+def check_whole(what: str, value: object, low: int, high: int, rule: str) -> None:
+    """Refuses what is no whole number from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidJob(f"{what} {value!r} is out of range; {rule}")
+
+
+def seconds(what: str, value: Seconds, *, zero: bool = False) -> float:
+    """A length of time in seconds; refuses a negative one, and zero unless `zero`."""
+    length = value.total_seconds() if isinstance(value, timedelta) else value
+    if (
+        isinstance(length, bool)
+        or not isinstance(length, float | int)
+        or not 0 <= length < 1e10
+        or not (length or zero)
+    ):
+        raise InvalidJob(
+            f"{what} {value!r} is no {'' if zero else 'positive '}length of time; give seconds or a timedelta"
+        )
+    return float(length)
+
+
+def _check_run_at(run_at: object, delay: object) -> None:
+    if not isinstance(run_at, datetime):
+        raise InvalidJob(f"run_at {run_at!r} is a {type(run_at).__name__}; give an aware datetime")
+    if run_at.utcoffset() is None:
+        raise InvalidJob(
+            f"run_at {run_at!r} is naive, so it names no moment; give it a time zone, e.g. datetime.now(timezone.utc)"
+        )
+    if delay is not None:
+        raise InvalidJob(f"both run_at {run_at!r} and delay {delay!r} were given; give one")
+
+
+def _encode(kind: str, args: object) -> str:
+    """`args` as JSON text that the database accepts."""
+    if not isinstance(args, Mapping):
+        raise InvalidJob(f"args of {kind} are a {type(args).__name__}; give a dict, one key per argument")
+    for key in args:
+        if not isinstance(key, str):
+            raise InvalidJob(
+                f"args of {kind} have the key {key!r}, a {type(key).__name__}; keys are argument names, str"
+            )
+    try:
+        text = json.dumps(
+            args if type(args) is dict else dict(args), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidJob(f"args of {kind} are no JSON: {_culprit(args) or error}") from error
+    if "\\u0000" in text and _NUL.search(text):
+        raise InvalidJob(f"args of {kind} are no JSON that Postgres can store: a string holds the character U+0000")
+    if size > MAX_ARGS_BYTES:
+        raise InvalidJob(
+            f"args of {kind} take {size:,} bytes; the limit is {MAX_ARGS_BYTES:,}: "
+            "store the data elsewhere and pass its key"
+        )
+    return text
+
+
+def _culprit(args: Mapping[str, Any]) -> str | None:
+    """Which argument it is that JSON cannot hold."""
+    for key, value in args.items():
+        try:
+            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            return f"{key}={value!r:.80} ({type(value).__name__}): {error}"
+    return None
+
+
+def _spell(character: str) -> str:
+    return "a space" if character == " " else repr(character)

@@ -1,0 +1,236 @@
+"""`@job`: a function under a name, with the options its jobs start with.
+
+A task stays the function it was: calling it calls the function. `task.job(…)` takes the same arguments, checked by
+the type checker at the call site and by pydantic when the job is made, and gives a `Job` to enqueue. Workers find
+tasks by name in `registry`; a name from the database that is not there is never imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticSerializationError
+
+from pgqueue.errors import ConfigurationError, InvalidJob, UnknownKind
+from pgqueue.job import (
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_PRIORITY,
+    DEFAULT_QUEUE,
+    Job,
+    JobContext,
+    Seconds,
+    seconds,
+)
+from pgqueue.retry import Backoff
+
+P = ParamSpec("P")
+"""Arguments of a job."""
+C = ParamSpec("C")
+"""Arguments of the function: those of the job, after the context if it takes one."""
+R = TypeVar("R")
+
+registry: dict[str, Task[..., ..., Any]] = {}
+"""Every task of this process, by name and by alias."""
+
+
+class Task(Generic[P, C, R]):
+    """A function that jobs can name. Made by `@job`."""
+
+    def __init__(
+        self, function: Callable[C, R], name: str, backoff: Backoff, timeout: float | None, template: Job
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = name
+        self.where = f"{function.__module__}.{function.__qualname__}"
+        self.backoff = backoff
+        self.timeout = timeout
+        """Seconds one attempt may run unless its job says otherwise; None for no limit."""
+        self.is_async = inspect.iscoroutinefunction(function)
+        self._template = template
+        parameters = _parameters(function, name)
+        self.takes_context = bool(parameters) and parameters[0].annotation is JobContext
+        self._signature = inspect.Signature(parameters[1:] if self.takes_context else parameters)
+        self._names = {f"a{i}": parameter for i, parameter in enumerate(self._signature.parameters)}
+        self._model = _model(name, self._signature)
+
+    def __call__(self, *args: C.args, **kwargs: C.kwargs) -> R:
+        """Calls the function, here and now."""
+        return self.function(*args, **kwargs)
+
+    def job(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """A job that will call the function with these arguments, with the task's options.
+
+        Raises `InvalidJob` when they do not fit its parameters or their type hints.
+        """
+        try:
+            given = self._signature.bind(*args, **kwargs).arguments
+            held = self._model.model_validate(given, strict=True)
+            plain = held.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        except TypeError as error:
+            raise InvalidJob(f"arguments of {self.name} do not fit {self.name}{self._signature}: {error}") from error
+        except ValidationError as error:
+            raise InvalidJob(f"arguments of {self.name} do not fit its type hints: {readable(error)}") from error
+        except (PydanticSerializationError, UnicodeDecodeError) as error:
+            raise InvalidJob(f"arguments of {self.name} are no JSON: {error}") from error
+        template = self._template
+        return Job(
+            self.name,
+            plain,
+            queue=template.queue,
+            priority=template.priority,
+            max_attempts=template.max_attempts,
+            timeout=template.timeout,
+        )
+
+    def arguments(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The function's keyword arguments, from what the database holds. Raises `InvalidJob` when they do not fit."""
+        try:
+            held = self._model.model_validate(payload).__dict__
+        except ValidationError as error:
+            raise InvalidJob(f"stored arguments do not fit {self.name}{self._signature}: {readable(error)}") from error
+        return {parameter: held[name] for name, parameter in self._names.items()}
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+
+@overload
+def job(function: Callable[Concatenate[JobContext, P], R], /) -> Task[P, Concatenate[JobContext, P], R]: ...
+
+
+@overload
+def job(function: Callable[P, R], /) -> Task[P, P, R]: ...
+
+
+@overload
+def job(
+    *,
+    name: str | None = None,
+    queue: str = DEFAULT_QUEUE,
+    priority: int = DEFAULT_PRIORITY,
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+    timeout: Seconds | None = None,
+    backoff: Backoff | None = None,
+    aliases: Iterable[str] = (),
+) -> _Decorator: ...
+
+
+def job(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    queue: str = DEFAULT_QUEUE,
+    priority: int = DEFAULT_PRIORITY,
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+    timeout: Seconds | None = None,
+    backoff: Backoff | None = None,
+    aliases: Iterable[str] = (),
+) -> Any:
+    """Makes a function, sync or async, the handler of jobs of its name.
+
+    name:          the jobs' kind; the function's name unless given. Never the module path, so code may move.
+    queue:         where its jobs go unless they say otherwise.
+    priority:      0 (first) to 9 (last).
+    max_attempts:  the attempt after which a failure is final.
+    timeout:       longest run time of one attempt, seconds or timedelta; None for no limit.
+    backoff:       pauses between attempts; `Backoff()` unless given.
+    aliases:       former names, under which waiting jobs still run.
+
+    A first parameter annotated `JobContext` is given the job's context; every other parameter is an argument.
+
+    Raises `ConfigurationError` for options that cannot work and for a name that another function has.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Task[..., ..., Any]:
+        if not callable(function) or isinstance(function, type | Task):
+            raise ConfigurationError(f"@job was put on {function!r}; it goes on a function")
+        kind = name if name is not None else function.__name__
+        try:
+            template = Job(kind, {}, queue=queue, priority=priority, max_attempts=max_attempts)
+            limit = None if timeout is None else seconds("timeout", timeout)
+        except InvalidJob as error:
+            raise ConfigurationError(f"@job of {function.__qualname__}: {error}") from error
+        task: Task[..., ..., Any] = Task(function, kind, backoff or Backoff(), limit, template)
+        for key in (kind, *aliases):
+            _register(key, task)
+        return task
+
+    return decorate if function is None else decorate(function)
+
+
+class _Decorator(typing.Protocol):
+    """What `@job(…)` with options returns."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[JobContext, P], R], /
+    ) -> Task[P, Concatenate[JobContext, P], R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, P, R]: ...
+
+
+def find(kind: str) -> Task[..., ..., Any]:
+    """The task of that name. Raises `UnknownKind`."""
+    task = registry.get(kind)
+    if task is None:
+        known = ", ".join(sorted(registry)) or "none"
+        raise UnknownKind(f"no handler is registered under {kind!r}; known here: {known}")
+    return task
+
+
+def readable(error: ValidationError) -> str:
+    """All that is wrong, in one line: 'invoice_id: Input should be a valid integer (got 'x')'."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc']) or 'arguments'}: {fault['msg']} (got {fault['input']!r:.60})"
+        for fault in error.errors(include_url=False, include_context=False)
+    )
+
+
+def _register(kind: str, task: Task[..., ..., Any]) -> None:
+    before = registry.get(kind)
+    if before is not None and before.where != task.where:
+        raise ConfigurationError(
+            f"two functions are registered as {kind!r}: {before.where} and {task.where}; give one of them name=…"
+        )
+    registry[kind] = task
+
+
+def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+    """The function's parameters with their type hints resolved."""
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise ConfigurationError(f"type hints of {name} cannot be resolved: {error}") from error
+    parameters = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise ConfigurationError(
+                f"{name} takes {parameter}; a job's arguments are stored by name, so use plain parameters"
+            )
+        parameters.append(parameter.replace(annotation=hints.get(parameter.name, Any)))
+    return parameters
+
+
+def _model(name: str, signature: inspect.Signature) -> type[BaseModel]:
+    """A pydantic model of the arguments.
+
+    Its fields are called a0, a1 … and go by their parameters' names only from outside: a parameter named `copy` or
+    `json` would shadow a method of the model.
+    """
+    fields: dict[str, Any] = {}
+    for i, parameter in enumerate(signature.parameters.values()):
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[f"a{i}"] = (parameter.annotation, Field(default, alias=parameter.name))
+    config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+    try:
+        return create_model(name, __config__=config, **fields)
+    except Exception as error:  # pydantic raises several unrelated types for a hint it cannot use
+        raise ConfigurationError(f"a type hint of {name}{signature} cannot be stored as JSON: {error}") from error
