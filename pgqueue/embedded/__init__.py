@@ -15,12 +15,12 @@ from pathlib import Path
 
 from pgqueue.embedded import account as accounts
 from pgqueue.embedded import lease as leases
-from pgqueue.embedded.binaries import Binaries, find
+from pgqueue.embedded.binaries import Binaries, available, find
 from pgqueue.embedded.cluster import major_of
 from pgqueue.embedded.error import EmbeddedError
 from pgqueue.embedded.recipe import Recipe, default_folder, prepare_folder, socket_home
 
-__all__ = ["Binaries", "EmbeddedError", "find", "server", "throwaway"]
+__all__ = ["Binaries", "EmbeddedError", "available", "find", "server", "throwaway"]
 
 
 @contextlib.contextmanager

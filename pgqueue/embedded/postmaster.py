@@ -11,10 +11,11 @@ import time
 from pgqueue.embedded.account import run_as
 from pgqueue.embedded.cluster import ensure, environment
 from pgqueue.embedded.error import EmbeddedError, tail
-from pgqueue.embedded.recipe import Recipe, prepare_sockets
+from pgqueue.embedded.recipe import Recipe, open_private, prepare_sockets
 
 STARTS_WITHIN = 120.0  # seconds; a recovery after a crash can take a while
 STOPS_WITHIN = 30.0  # seconds for a fast shutdown, then it is cut short
+LEFTOVERS_WITHIN = 10.0  # seconds for the processes of a killed server to notice and end
 POLL = 0.01  # seconds
 
 # A shell of 1 MB, blocked on a pipe whose other end we hold. When we are done with the server we write a
@@ -39,7 +40,18 @@ class Postmaster:
         _outlast_orphan(self._recipe)
         prepare_sockets(self._recipe, self._account)
         ensure(self._recipe, self._account)
-        with self._recipe.log.open("wb") as log:
+        deadline = time.monotonic() + LEFTOVERS_WITHIN
+        while True:
+            try:
+                self._start_once()
+                return
+            except EmbeddedError:
+                if time.monotonic() > deadline or not _leftovers_in_the_way(self._recipe):
+                    raise
+            time.sleep(10 * POLL)
+
+    def _start_once(self) -> None:
+        with open_private(self._recipe.log) as log:
             self._process = subprocess.Popen(
                 self._command(),
                 stdin=subprocess.DEVNULL,
@@ -153,6 +165,12 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _leftovers_in_the_way(recipe: Recipe) -> bool:
+    """Whether the last start failed only because processes of a killed server had not ended yet."""
+    said = _read(recipe)
+    return b"is still in use" in said or b'"postmaster.pid" already exists' in said
 
 
 def _read(recipe: Recipe) -> bytes:

@@ -18,6 +18,7 @@ import os
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 from pgqueue.embedded.account import SHARED, Account, can_enter, private_folder
@@ -143,6 +144,11 @@ def socket_home(folder: Path, account: Account | None) -> Path:
         raise EmbeddedError(f"{home} should be ours for the sockets of {folder}, but is somebody else's; remove it")
     home.chmod(0o700 if account is None else 0o711)
     return home
+
+
+def open_private(file: Path) -> BinaryIO:
+    """`file`, empty, for writing; if it is new, for our eyes only."""
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
 
 
 def prepare_sockets(recipe: Recipe, account: Account | None) -> None:

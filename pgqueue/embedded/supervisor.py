@@ -1,11 +1,10 @@
 """The process that owns an embedded server: it counts leases and stops the server after the last one.
 
-    python -m pgqueue.embedded.supervisor RECIPE LISTENER LOCK
-
-Started by the first user, in a session of its own so that no Ctrl-C reaches it. RECIPE is JSON; LISTENER and
-LOCK are inherited file descriptors: the control socket, already listening, and the locked lock file. A lease
-is nothing but an open connection to that socket: the kernel closes it when its holder ends, however it ends.
-Each lease is answered with one line of JSON: `{"dsn": …}` once the server is ready, or `{"error": …}`.
+Started by the first user (`lease`), in a session of its own so that no Ctrl-C reaches it, with three arguments:
+the recipe as JSON, and the numbers of two inherited file descriptors, the control socket, which already listens,
+and the locked lock file. A lease is nothing but an open connection to that socket: the kernel closes it when its
+holder ends, however it ends. Each lease is answered with one line of JSON: `{"dsn": …}` once the server is ready,
+or `{"error": …}`.
 """
 
 import contextlib
@@ -23,7 +22,7 @@ from pgqueue.embedded.postmaster import Postmaster
 from pgqueue.embedded.recipe import Recipe
 
 GRACE = 0.5  # seconds between the last lease and the stop: a script of three commands keeps its server
-STABLE = 10.0  # seconds a server must have run for its crash to be worth a restart
+STABLE = 10.0  # seconds between two crashes; if they follow each other faster, another start won't help
 
 
 class Supervisor:
@@ -53,16 +52,17 @@ class Supervisor:
     def _serve(self) -> None:
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ, self._admit)
-        self._idle_since = started = time.monotonic()
+        self._idle_since = time.monotonic()
+        crashed = float("-inf")
         while not self._finished():
             for key, _ in self._selector.select(self._patience()):
                 key.data(key.fileobj)
             if self._postmaster.exited():
-                if time.monotonic() - started < STABLE:
+                if time.monotonic() - crashed < STABLE:
                     return
+                crashed = time.monotonic()
                 self._postmaster.stop()
                 self._postmaster.start()
-                started = time.monotonic()
 
     def _finished(self) -> bool:
         return self._asked_to_stop or self._patience() == 0
@@ -157,7 +157,3 @@ def main() -> None:
     for descriptor in (listener, lock):
         os.set_inheritable(descriptor, False)  # the lock is free once we are gone, not once postgres is
     Supervisor(recipe, socket.socket(fileno=listener)).run()
-
-
-if __name__ == "__main__":
-    main()
