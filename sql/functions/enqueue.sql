@@ -24,11 +24,10 @@ as $$
 declare
     v_now constant timestamptz := clock_timestamp();
 begin
-    perform pgqueue.check_job(enqueue.kind, enqueue.args, enqueue.queue, enqueue.priority, enqueue.max_attempts, enqueue.timeout);
-    if enqueue.run_at is not null and enqueue.delay is not null then
-        raise exception using errcode = 'PQ001',
-            message = format('both run_at %s and delay %s were given; give one', enqueue.run_at, enqueue.delay);
-    end if;
+    perform pgqueue.check_job(
+        enqueue.kind, enqueue.args, enqueue.queue, enqueue.priority, enqueue.max_attempts, enqueue.timeout,
+        enqueue.run_at, enqueue.delay
+    );
     -- Not now(): rows of a long transaction must not sort before everything that was committed meanwhile.
     enqueue.run_at := coalesce(enqueue.run_at, v_now + coalesce(enqueue.delay, interval '0'));
 

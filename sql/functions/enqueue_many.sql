@@ -18,6 +18,8 @@ begin
     if jobs is null or jsonb_typeof(jobs) <> 'array' then
         raise exception using errcode = 'PQ001',
             message = format('jobs are JSON of type %s; they must be an array of objects', coalesce(jsonb_typeof(jobs), 'null'));
+    elsif jobs @? 'strict $[*] ? (@.type() != "object")' then
+        raise exception using errcode = 'PQ001', message = 'one of the jobs is no JSON object; they must be an array of objects';
     end if;
     return query
     with added as (
@@ -31,7 +33,7 @@ begin
         )
         cross join lateral pgqueue.check_job(
             g.kind, coalesce(g.args, '{}'), coalesce(g.queue, 'default'), coalesce(g.priority, 5),
-            coalesce(g.max_attempts, 20), g.timeout
+            coalesce(g.max_attempts, 20), g.timeout, g.run_at, g.delay
         )
         returning j.id, j.queue, j.run_at
     ),

@@ -1,0 +1,183 @@
+"""The SQL functions as thin Python functions: each only wraps a `select`, so a test reads as what it does.
+
+The connection comes first. Jobs are named by what `claim` returned (`.id`, `.claims`) and rows come as named tuples.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import namedtuple_row, scalar_row
+from psycopg.types.json import Jsonb
+
+Row = Any
+
+A, B = 1001, 1002
+"""Ids of workers that nobody registered: enough for every verb that only compares them."""
+
+
+def rows(conn: psycopg.Connection, query: str, params: Any = None) -> list[Row]:
+    return conn.cursor(row_factory=namedtuple_row).execute(query, params).fetchall()
+
+
+def row(conn: psycopg.Connection, query: str, params: Any = None) -> Row:
+    return conn.cursor(row_factory=namedtuple_row).execute(query, params).fetchone()
+
+
+def values(conn: psycopg.Connection, query: str, params: Any = None) -> list[Any]:
+    return conn.cursor(row_factory=scalar_row).execute(query, params).fetchall()
+
+
+def value(conn: psycopg.Connection, query: str, params: Any = None) -> Any:
+    return conn.cursor(row_factory=scalar_row).execute(query, params).fetchone()
+
+
+def enqueue(conn: psycopg.Connection, kind: str | None = "noop", **options: Any) -> int:
+    """options: parameters of pgqueue.enqueue, by name; a dict or list becomes jsonb."""
+    given = {
+        name: Jsonb(option) if isinstance(option, dict | list) else option
+        for name, option in {"kind": kind, **options}.items()
+    }
+    arguments = sql.SQL(", ").join(
+        sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in given
+    )
+    return value(conn, sql.SQL("select id from pgqueue.enqueue({})").format(arguments), given)
+
+
+def enqueue_many(conn: psycopg.Connection, jobs: Any) -> list[int]:
+    return values(conn, "select id from pgqueue.enqueue_many(%s)", [Jsonb(jobs)])
+
+
+def claim(
+    conn: psycopg.Connection, worker: int = A, limit: int = 1, queue: str = "default", after: Any = (None, None)
+) -> list[Row]:
+    return rows(conn, "select * from pgqueue.claim(%s, %s, %s, %s::timestamptz[], %s::bigint[])", [
+        worker, queue, limit, *after
+    ])  # fmt: skip
+
+
+def claimed(db: psycopg.Connection, worker: int = A, **options: Any) -> Row:
+    """A new job, claimed: the usual arrangement."""
+    created = enqueue(db, **options)
+    (job,) = claim(db, worker, queue=options.get("queue", "default"))
+    assert job.id == created
+    return job
+
+
+def ids(jobs: Sequence[Row]) -> list[int]:
+    return [job.id for job in jobs]
+
+
+def tokens(jobs: Sequence[Row]) -> tuple[list[int], list[int]]:
+    return ids(jobs), [job.claims for job in jobs]
+
+
+def finish(conn: psycopg.Connection, worker: int, jobs: Sequence[Row], results: list[Any] | None = None) -> list[int]:
+    given = None if results is None else [None if result is None else Jsonb(result) for result in results]
+    return values(
+        conn,
+        "select * from pgqueue.finish(%s, %s::bigint[], %s::integer[], %s::jsonb[])",
+        [worker, *tokens(jobs), given],
+    )
+
+
+def fail(
+    conn: psycopg.Connection,
+    worker: int,
+    jobs: Sequence[Row],
+    error: str = "ValueError: no",
+    traceback: str | None = None,
+    retry_in: str | None = None,
+) -> list[int]:
+    """retry_in: an interval for all of them, `None` for no retry."""
+    count = len(jobs)
+    return values(
+        conn,
+        "select * from pgqueue.fail(%s, %s::bigint[], %s::integer[], %s::text[], %s::text[], %s::interval[])",
+        [worker, *tokens(jobs), [error] * count, [traceback] * count, [retry_in] * count],
+    )
+
+
+def release(conn: psycopg.Connection, worker: int, jobs: Sequence[Row]) -> list[int]:
+    return values(conn, "select * from pgqueue.release(%s, %s::bigint[], %s::integer[])", [worker, *tokens(jobs)])
+
+
+def reconcile(conn: psycopg.Connection, worker: int, jobs: Sequence[Row]) -> list[int]:
+    return values(conn, "select * from pgqueue.reconcile(%s, %s::bigint[], %s::integer[])", [worker, *tokens(jobs)])
+
+
+def exchange(
+    conn: psycopg.Connection,
+    worker: int,
+    finished: Sequence[Row] = (),
+    queues: Sequence[str] = ("default",),
+    limits: Sequence[int] = (10,),
+    after: Any = (None, None),
+) -> list[Row]:
+    return rows(
+        conn,
+        "select * from pgqueue.exchange(%s, %s::bigint[], %s::integer[], null, %s, %s, %s::timestamptz[], %s::bigint[])",
+        [worker, *tokens(finished), list(queues), list(limits), *after],
+    )
+
+
+def cancel(conn: psycopg.Connection, job: int, reason: str | None = None) -> None:
+    conn.execute("select pgqueue.cancel(%s, %s)", [job, reason])
+
+
+def retry(conn: psycopg.Connection, job: int) -> None:
+    conn.execute("select pgqueue.retry(%s)", [job])
+
+
+def register(conn: psycopg.Connection, name: str = "host:1") -> int:
+    return value(conn, "select pgqueue.register(%s, 'host', 1, '0.1', %s)", [name, Jsonb({"default": 5})])
+
+
+def heartbeat(conn: psycopg.Connection, worker: int, running: int = 0, stopping: bool = False) -> None:
+    conn.execute("select pgqueue.heartbeat(%s, %s, %s)", [worker, running, stopping])
+
+
+def rescue(conn: psycopg.Connection, silence: str = "3 seconds", patience: str = "30 seconds") -> dict[int, int]:
+    """Jobs given back, by dead worker."""
+    found = rows(conn, "select * from pgqueue.rescue(%s::interval, %s::interval)", [silence, patience])
+    return {dead.worker: dead.jobs for dead in found}
+
+
+def silent_for(conn: psycopg.Connection, worker: int, interval: str) -> None:
+    """Move the worker's last beat into the past, instead of waiting."""
+    conn.execute(
+        "update pgqueue.worker set heartbeat_at = clock_timestamp() - %s::interval where id = %s", [interval, worker]
+    )
+
+
+def dead_worker(sessions: Callable[[int], list[psycopg.Connection]], name: str = "host:1") -> int:
+    """A worker whose process has gone: its lock is free and its last beat ten seconds old. Nobody rescued it yet."""
+    (steward,) = sessions(1)
+    worker = register(steward, name)
+    silent_for(steward, worker, "10 seconds")
+    steward.execute("select pg_advisory_unlock_all()")
+    return worker
+
+
+def job(conn: psycopg.Connection, id: int) -> Row:
+    """The job as people see it."""
+    return row(conn, "select * from pgqueue.jobs where id = %s", [id])
+
+
+def state(conn: psycopg.Connection, id: int) -> str:
+    return value(conn, "select state from pgqueue.jobs where id = %s", [id])
+
+
+def live(conn: psycopg.Connection, id: int) -> Row:
+    """The job's row while it lives, or `None`."""
+    return row(conn, "select * from pgqueue.job where id = %s", [id])
+
+
+def everything(conn: psycopg.Connection) -> list[Row]:
+    """All that a verb could have written for any job, to compare before and after."""
+    return [
+        *rows(conn, "select * from pgqueue.job order by id"),
+        *rows(conn, "select * from pgqueue.job_archive order by id"),
+        *rows(conn, "select * from pgqueue.attempt order by job, claims"),
+    ]
