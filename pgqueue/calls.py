@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Enqueued, Job, seconds
@@ -74,7 +74,7 @@ def enqueue(job: Job) -> Call[Enqueued]:
         "args": job.payload,
         "queue": job.queue,
         "priority": job.priority,
-        "run_at": None if job.run_at is None else job.run_at.isoformat(),
+        "run_at": _moment(job.run_at),
         "delay": _interval("delay", job.delay),
         "max_attempts": job.max_attempts,
         "timeout": _interval("timeout", job.timeout),
@@ -240,7 +240,13 @@ def _nothing(rows: Sequence[Row]) -> None:
 
 
 def _interval(what: str, length: Any) -> str | None:
-    return None if length is None else f"{seconds(what, length, zero=True)} seconds"
+    # Never in exponents, which Postgres does not read.
+    return None if length is None else f"{seconds(what, length, zero=True):.6f} seconds"
+
+
+def _moment(moment: datetime | None) -> str | None:
+    # In UTC: Python has offsets that Postgres does not read, of a whole day or of microseconds.
+    return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
 def _element(job: Job) -> str:
@@ -253,7 +259,7 @@ def _element(job: Job) -> str:
     if job.max_attempts != DEFAULT_MAX_ATTEMPTS:
         parts.append(f'"max_attempts":{job.max_attempts}')
     if job.run_at is not None:
-        parts.append(f'"run_at":"{job.run_at.isoformat()}"')
+        parts.append(f'"run_at":"{_moment(job.run_at)}"')
     if job.delay is not None:
         parts.append(f'"delay":"{_interval("delay", job.delay)}"')
     if job.timeout is not None:

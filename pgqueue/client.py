@@ -11,8 +11,8 @@ from typing import Any, Final, overload
 
 from pgqueue import calls
 from pgqueue.connections import AnAsyncConnection, Script, SyncConnection, run
-from pgqueue.errors import InvalidJob
-from pgqueue.job import Enqueued, Job
+from pgqueue.errors import InvalidJob, JobNotFound
+from pgqueue.job import Enqueued, Job, show
 
 CHUNK_JOBS: Final = 10_000
 CHUNK_BYTES: Final = 32 * 1_048_576
@@ -41,8 +41,9 @@ def enqueue_many(connection: AnAsyncConnection, jobs: Iterable[Job]) -> Awaitabl
 def enqueue_many(connection: Any, jobs: Iterable[Job]) -> list[Enqueued] | Awaitable[list[Enqueued]]:
     """Adds jobs to the transaction that `connection` is in, up to 10,000 in a round trip.
 
-    Returns one `Enqueued` for each, in their order. On an autocommit connection each round trip commits by itself:
-    open a transaction if it must be all or none.
+    Returns one `Enqueued` for each, in their order. Jobs are read and checked as they go out: if one of a generator
+    is refused, those of earlier round trips stay in the transaction, and on an autocommit connection in the queue. So
+    open a transaction if it must be all or none, and let the error roll it back.
 
     Raises as `enqueue`.
     """
@@ -55,7 +56,7 @@ def cancel(connection: SyncConnection, id: int, reason: str | None = None) -> No
 def cancel(connection: AnAsyncConnection, id: int, reason: str | None = None) -> Awaitable[None]: ...
 def cancel(connection: Any, id: int, reason: str | None = None) -> Awaitable[None] | None:
     """Ends a waiting job as cancelled. Raises `JobNotFound`; `WrongState` if it is running or finished."""
-    return run(connection, _call(calls.cancel(id, reason)))
+    return run(connection, _call(calls.cancel(_known(id), reason)))
 
 
 @overload
@@ -67,7 +68,7 @@ def retry(connection: Any, id: int) -> Awaitable[None] | None:
 
     Raises `JobNotFound`; `WrongState` if it is none of these.
     """
-    return run(connection, _call(calls.retry(id)))
+    return run(connection, _call(calls.retry(_known(id))))
 
 
 def _one(job: Job) -> Script[Enqueued]:
@@ -88,6 +89,8 @@ def _call(call: calls.Call[None]) -> Script[None]:
 
 def _chunks(jobs: Iterable[Job]) -> Iterator[list[Job]]:
     """Lists of at most CHUNK_JOBS jobs and about CHUNK_BYTES."""
+    if not isinstance(jobs, Iterable):
+        raise InvalidJob(f"jobs are {show(jobs)}, a {type(jobs).__name__}; give an iterable of Job")
     chunk: list[Job] = []
     size = 0
     for job in jobs:
@@ -104,5 +107,12 @@ def _chunks(jobs: Iterable[Job]) -> Iterator[list[Job]]:
 def _check(job: object) -> None:
     if not isinstance(job, Job):
         raise InvalidJob(
-            f"{job!r:.80} is a {type(job).__name__}, not a Job; make one with task.job(…) or Job(kind, args)"
+            f"{show(job)} is a {type(job).__name__}, not a Job; make one with task.job(…) or Job(kind, args)"
         )
+
+
+def _known(id: object) -> int:
+    """An id that the database can look up; any other no job can have."""
+    if isinstance(id, bool) or not isinstance(id, int) or not 0 < id < 2**63:
+        raise JobNotFound(f"{show(id)} is no job id, which is a whole number from 1")
+    return id

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
 from functools import lru_cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
 import psycopg
 import sqlalchemy
@@ -26,14 +26,27 @@ from sqlalchemy.orm import Session, scoped_session
 from pgqueue import calls
 from pgqueue.calls import Call, Row
 from pgqueue.errors import QueueError, SchemaMissing, SchemaOutdated, SchemaTooNew, UnsupportedConnection, from_sqlstate
+from pgqueue.job import show
 
 T = TypeVar("T")
 Script = Generator[Call[Any], Any, T]
 
 SyncConnection = psycopg.Connection[Any] | sqlalchemy.Connection | Session | scoped_session[Any]
 """What `enqueue` runs on at once."""
-AnAsyncConnection = psycopg.AsyncConnection[Any] | AsyncConnection | AsyncSession | async_scoped_session[Any]
-"""What `enqueue` is awaited on; an asyncpg Connection too."""
+
+
+class AsyncpgConnection(Protocol):
+    """What we use of an asyncpg Connection, for the type checker: an application need not have asyncpg."""
+
+    def fetch(self, query: str, /, *args: Any) -> Awaitable[Sequence[Any]]: ...
+
+    def get_server_pid(self) -> int: ...
+
+
+AnAsyncConnection = (
+    psycopg.AsyncConnection[Any] | AsyncConnection | AsyncSession | async_scoped_session[Any] | AsyncpgConnection
+)
+"""What `enqueue` is awaited on."""
 
 _MISSING = {"3F000", "42P01", "42883"}
 """SQLSTATEs for a schema, table or function that is not there."""
@@ -56,7 +69,9 @@ def run(connection: Any, script: Script[T]) -> T | Awaitable[T]:
 
 
 def translate(error: BaseException) -> QueueError | None:
-    """The error of ours that a driver's error stands for, or None."""
+    """The error of ours that a driver's error stands for, or None; an error that is ours already stands for none."""
+    if isinstance(error, QueueError):
+        return None
     cause: Any = error.orig if isinstance(error, DBAPIError) else error
     inner: Any = getattr(cause, "__cause__", None)
     sqlstate = getattr(cause, "sqlstate", None) or getattr(inner, "sqlstate", None)
@@ -113,7 +128,7 @@ async def _drive_async(execute: Callable[[str, Any], Awaitable[Sequence[Row]]], 
         _raise(error)
 
 
-def _raise(error: Exception) -> Any:
+def _raise(error: Exception) -> NoReturn:
     ours = translate(error)
     if ours is None:
         raise error
@@ -128,19 +143,18 @@ def _how(connection: Any) -> tuple[Literal["sync", "async"], Callable[[str, Any]
         return "async", lambda sql, params: _psycopg_async(connection, sql, params), _address(connection)
     if isinstance(connection, scoped_session | async_scoped_session):
         return _how(connection.registry())
-    if isinstance(connection, sqlalchemy.Connection):
-        return "sync", lambda sql, params: connection.execute(_text(sql), params).all(), connection.engine.url
-    if isinstance(connection, Session):
-        bind = connection.get_bind()
-        return "sync", lambda sql, params: connection.execute(_text(sql), params).all(), bind.engine.url
+    if isinstance(connection, sqlalchemy.Connection | Session):
+        return "sync", lambda sql, params: connection.execute(_text(sql), params).all(), _url(connection)
     if isinstance(connection, AsyncConnection | AsyncSession):
-        return "async", lambda sql, params: _sqlalchemy_async(connection, sql, params), _bind(connection).engine.url
+        return "async", lambda sql, params: _sqlalchemy_async(connection, sql, params), _url(_sync(connection))
     if _is_asyncpg(connection):
         return "async", lambda sql, params: _asyncpg(connection, sql, params), ("asyncpg", connection.get_server_pid())
+    # A string is not shown: it may be a DSN with a password.
+    value = "a string" if isinstance(connection, str) else show(connection)
     raise UnsupportedConnection(
-        f"cannot enqueue on {connection!r:.80}, a {type(connection).__module__}.{type(connection).__qualname__}; give "
-        "an open psycopg Connection or AsyncConnection, a SQLAlchemy Connection, Session, AsyncConnection or "
-        "AsyncSession, or an asyncpg Connection"
+        f"cannot enqueue on {value}, a {type(connection).__module__}.{type(connection).__qualname__}; give an open "
+        "psycopg Connection or AsyncConnection, a SQLAlchemy Connection, Session, AsyncConnection or AsyncSession, or "
+        "an asyncpg Connection"
     )
 
 
@@ -165,17 +179,29 @@ async def _asyncpg(connection: Any, sql: str, params: dict[str, Any]) -> list[Ro
     return [tuple(row) for row in await connection.fetch(numbered, *(params[name] for name in names))]
 
 
-def _bind(connection: AsyncConnection | AsyncSession) -> sqlalchemy.Connection | sqlalchemy.Engine:
+def _sync(connection: AsyncConnection | AsyncSession) -> sqlalchemy.Connection | Session:
+    """The sync object inside an async one."""
     if isinstance(connection, AsyncSession):
-        return connection.sync_session.get_bind()
+        return connection.sync_session
     if connection.sync_connection is None:
         raise UnsupportedConnection("this AsyncConnection is not started; enqueue inside `async with engine.connect()`")
     return connection.sync_connection
 
 
+def _url(connection: sqlalchemy.Connection | Session) -> Hashable:
+    """Where SQLAlchemy connects to."""
+    bind = connection.get_bind() if isinstance(connection, Session) else connection
+    if bind.dialect.name != "postgresql":
+        raise UnsupportedConnection(
+            f"cannot enqueue on a {bind.dialect.name} database; the queue is a schema in Postgres, so give a "
+            "connection to it"
+        )
+    return bind.engine.url
+
+
 def _is_asyncpg(connection: Any) -> bool:
-    """Without importing asyncpg, which an application need not have."""
-    return type(connection).__module__.startswith("asyncpg.") and hasattr(connection, "fetch")
+    """Without importing asyncpg, which an application need not have. A pool fetches too, but is no connection."""
+    return type(connection).__module__.startswith("asyncpg.") and hasattr(connection, "get_server_pid")
 
 
 def _address(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> Hashable:

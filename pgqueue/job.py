@@ -10,6 +10,7 @@ import dataclasses
 import json
 import logging
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,10 @@ Seconds = float | int | timedelta
 
 _NOT_KIND = re.compile(r"[^A-Za-z0-9._:-]")
 _NOT_QUEUE = re.compile(r"[^A-Za-z0-9._-]")
+_EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -46,10 +51,10 @@ class Job:
     """A job to enqueue: the name of its handler and the handler's keyword arguments.
 
     kind:          name under which workers registered the handler; 1 to 255 letters, digits, '.', '_', '-', ':'.
-    args:          keyword arguments, as JSON can hold them; at most 1 MiB as JSON text.
+    args:          keyword arguments, as JSON can hold them; at most 1 MiB as Postgres prints it.
     queue:         1 to 63 letters, digits, '.', '_', '-'.
     priority:      0 (first) to 9 (last).
-    run_at:        not before this moment, an aware datetime; None for at once.
+    run_at:        not before this moment, an aware datetime of the years 1 to 9999; None for at once.
     delay:         not before this long after it is enqueued, by the database's clock; seconds or timedelta.
     max_attempts:  the attempt after which a failure is final; 1 to 32,767.
     timeout:       longest run time of one attempt, seconds or timedelta; None: as the handler says.
@@ -58,7 +63,7 @@ class Job:
     """
 
     kind: str
-    args: Mapping[str, Any] = field(default_factory=dict)
+    args: Mapping[str, Any] = field(default_factory=dict, hash=False)
     _: dataclasses.KW_ONLY
     queue: str = DEFAULT_QUEUE
     priority: int = DEFAULT_PRIORITY
@@ -147,7 +152,7 @@ def check_name(what: str, value: object, wrong: re.Pattern[str], longest: int, a
     else:
         found = wrong.search(value)
         fault = f"has {_spell(found.group())}" if found else "is no name"
-    raise InvalidJob(f"{what} {value!r} {fault}; use 1 to {longest} {allowed}")
+    raise InvalidJob(f"{what} {show(value)} {fault}; use 1 to {longest} {allowed}")
 
 
 def check_queue(value: object) -> None:
@@ -158,31 +163,39 @@ def check_queue(value: object) -> None:
 def check_whole(what: str, value: object, low: int, high: int, rule: str) -> None:
     """Refuses what is no whole number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InvalidJob(f"{what} {value!r} is out of range; {rule}")
+        raise InvalidJob(f"{what} {show(value)} is out of range; {rule}")
 
 
 def seconds(what: str, value: Seconds, *, zero: bool = False) -> float:
-    """A length of time in seconds; refuses a negative one, and zero unless `zero`."""
+    """A length of time in seconds, to the microsecond; refuses a negative one, and zero unless `zero`."""
     length = value.total_seconds() if isinstance(value, timedelta) else value
     if (
         isinstance(length, bool)
         or not isinstance(length, float | int)
         or not 0 <= length < 1e10
-        or not (length or zero)
+        or not (round(length, 6) or zero)
     ):
         raise InvalidJob(
-            f"{what} {value!r} is no {'' if zero else 'positive '}length of time; give seconds or a timedelta"
+            f"{what} {show(value)} is no {'' if zero else 'positive '}length of time; give seconds or a timedelta"
         )
-    return float(length)
+    return round(float(length), 6)
+
+
+def has_nul(text: str) -> bool:
+    """Whether a string in this JSON text holds U+0000, which Postgres cannot store."""
+    return "\\u0000" in text and _NUL.search(text) is not None
 
 
 def _check_run_at(run_at: object, delay: object) -> None:
     if not isinstance(run_at, datetime):
-        raise InvalidJob(f"run_at {run_at!r} is a {type(run_at).__name__}; give an aware datetime")
+        raise InvalidJob(f"run_at {show(run_at)} is a {type(run_at).__name__}; give an aware datetime")
     if run_at.utcoffset() is None:
         raise InvalidJob(
             f"run_at {run_at!r} is naive, so it names no moment; give it a time zone, e.g. datetime.now(timezone.utc)"
         )
+    # A day less at each end: every time zone can show it.
+    if not _EARLIEST <= run_at <= _LATEST:
+        raise InvalidJob(f"run_at {run_at!r} is out of range; use the years 1 to 9999")
     if delay is not None:
         raise InvalidJob(f"both run_at {run_at!r} and delay {delay!r} were given; give one")
 
@@ -194,16 +207,15 @@ def _encode(kind: str, args: object) -> str:
     for key in args:
         if not isinstance(key, str):
             raise InvalidJob(
-                f"args of {kind} have the key {key!r}, a {type(key).__name__}; keys are argument names, str"
+                f"args of {kind} have the key {show(key)}, a {type(key).__name__}; keys are argument names, str"
             )
     try:
-        text = json.dumps(
-            args if type(args) is dict else dict(args), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        # With a space after ',' and ':', as Postgres prints it: the limit is on that, here and there.
+        text = json.dumps(args if type(args) is dict else dict(args), ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidJob(f"args of {kind} are no JSON: {_culprit(args) or error}") from error
-    if "\\u0000" in text and _NUL.search(text):
+    if has_nul(text):
         raise InvalidJob(f"args of {kind} are no JSON that Postgres can store: a string holds the character U+0000")
     if size > MAX_ARGS_BYTES:
         raise InvalidJob(
@@ -219,8 +231,16 @@ def _culprit(args: Mapping[str, Any]) -> str | None:
         try:
             json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            return f"{key}={value!r:.80} ({type(value).__name__}): {error}"
+            return f"{key}={show(value)} ({type(value).__name__}): {error}"
     return None
+
+
+def show(value: object) -> str:
+    """A value for a message: short, and never an error itself, however large, deep or broken the value is."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # an int of more digits than Python will print
+        return f"a huge {type(value).__name__}"
 
 
 def _spell(character: str) -> str:

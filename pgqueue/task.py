@@ -71,7 +71,9 @@ class Task(Generic[P, C, R]):
         try:
             given = self._signature.bind(*args, **kwargs).arguments
             held = self._model.model_validate(given, strict=True)
-            plain = held.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            # Without parameters left to their defaults: those are the handler's, as they are when it runs. Defaults
+            # inside a model or dataclass are part of the value that was given.
+            plain = held.model_dump(mode="json", by_alias=True, include=held.model_fields_set)
         except TypeError as error:
             raise InvalidJob(f"arguments of {self.name} do not fit {self.name}{self._signature}: {error}") from error
         except ValidationError as error:
