@@ -1,6 +1,14 @@
 -- pgqueue, whole: psql -v ON_ERROR_STOP=1 -f sql/install.sql
 --
 -- The table of contents. `pgqueue migrate` ends with the same schema, and also brings an older one up to date.
+--
+-- Advisory locks of pgqueue, all of two integers:
+--   1885827329, hash of queue   gate       producers, and who is about to sleep      functions/wake.sql
+--   1885827330, hash of queue   parked     who sleeps                                functions/park.sql
+--   1885827331, worker          alive      a worker's life                           functions/register.sql
+--   1885827332, 0               leader     who does what needs doing once            functions/lead.sql
+--   1885827333, 0               maintain   the archive's partitions                  functions/maintain.sql
+--   1885827334, 0               migrate    one migration at a time                   pgqueue/migrations
 \set ON_ERROR_STOP on
 begin;
 
