@@ -6,7 +6,8 @@ Taken from, in this order:
 2. testcontainers, if a Docker engine answers; image `PGQUEUE_TEST_IMAGE`, by default postgres:18
 3. binaries at hand (`pgqueue.embedded`); of major `PGQUEUE_TEST_MAJOR`, by default the preferred one
 
-`PGQUEUE_TEST_REQUIRE`, one of `dsn`, `testcontainers`, `binaries`, makes taking any other road an error.
+`PGQUEUE_TEST_REQUIRE`, one of `dsn`, `testcontainers`, `binaries`, makes taking any other road an error, and
+`PGQUEUE_TEST_MAJOR` any other major.
 """
 
 import contextlib
@@ -16,6 +17,8 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import psycopg
 
 from pgqueue import embedded
 
@@ -59,9 +62,19 @@ def start(cleanup: contextlib.ExitStack) -> Server:
         except NoServer as reason:
             reasons.append(str(reason))
         else:
-            return Server(dsn, road, "; ".join([what, *reasons]))
+            return Server(dsn, road, "; ".join([f"{_version(dsn)}, {what}", *reasons]))
     insisted = f" (PGQUEUE_TEST_REQUIRE={required})" if required else ""
     raise NoServer(f"no Postgres to test on{insisted}: {'; '.join(reasons) or 'no such road'}")
+
+
+def _version(dsn: str) -> str:
+    """What the server says of itself. Raises `NoServer` if it isn't of the major that was asked for."""
+    with psycopg.connect(dsn) as connection:
+        number = connection.info.server_version
+    wanted = os.environ.get("PGQUEUE_TEST_MAJOR")
+    if wanted and int(wanted) != number // 10000:
+        raise NoServer(f"the server taken is Postgres {number // 10000}, but PGQUEUE_TEST_MAJOR={wanted}")
+    return f"{number // 10000}.{number % 10000}"
 
 
 @contextlib.contextmanager
@@ -131,4 +144,4 @@ def _binaries() -> Iterator[tuple[str, str]]:
         raise NoServer(str(error)) from error
     with contextlib.ExitStack() as leaving:
         leaving.push(server.__exit__)
-        yield dsn, f"a server of our own, {found.major} from {found.origin}"
+        yield dsn, f"a server of our own from {found.origin}"
