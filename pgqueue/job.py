@@ -75,7 +75,7 @@ class Job:
     """`args` as JSON text."""
 
     def __post_init__(self) -> None:
-        check_name("job kind", self.kind, _NOT_KIND, 255, "letters, digits, '.', '_', '-', ':'")
+        check_kind(self.kind)
         check_queue(self.queue)
         check_whole("priority", self.priority, 0, 9, "use 0 (first) to 9 (last)")
         check_whole("max_attempts", self.max_attempts, 1, 32_767, "use 1 to 32767")
@@ -153,6 +153,11 @@ def check_name(what: str, value: object, wrong: re.Pattern[str], longest: int, a
         found = wrong.search(value)
         fault = f"has {_spell(found.group())}" if found else "is no name"
     raise InvalidJob(f"{what} {show(value)} {fault}; use 1 to {longest} {allowed}")
+
+
+def check_kind(value: object) -> None:
+    """Refuses what is no name of a handler."""
+    check_name("job kind", value, _NOT_KIND, 255, "letters, digits, '.', '_', '-', ':'")
 
 
 def check_queue(value: object) -> None:

@@ -24,6 +24,7 @@ from pgqueue.job import (
     Job,
     JobContext,
     Seconds,
+    check_kind,
     seconds,
 )
 from pgqueue.retry import Backoff
@@ -59,11 +60,11 @@ class Task(Generic[P, C, R]):
         self._names = {f"a{i}": parameter for i, parameter in enumerate(self._signature.parameters)}
         self._model = _model(name, self._signature)
 
-    def __call__(self, *args: C.args, **kwargs: C.kwargs) -> R:
+    def __call__(self, /, *args: C.args, **kwargs: C.kwargs) -> R:
         """Calls the function, here and now."""
         return self.function(*args, **kwargs)
 
-    def job(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+    def job(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """A job that will call the function with these arguments, with the task's options.
 
         Raises `InvalidJob` when they do not fit its parameters or their type hints.
@@ -154,13 +155,18 @@ def job(
         if not callable(function) or isinstance(function, type | Task):
             raise ConfigurationError(f"@job was put on {function!r}; it goes on a function")
         kind = name if name is not None else function.__name__
+        former = [aliases] if isinstance(aliases, str) else list(aliases)
         try:
             template = Job(kind, {}, queue=queue, priority=priority, max_attempts=max_attempts)
             limit = None if timeout is None else seconds("timeout", timeout)
+            for alias in former:
+                check_kind(alias)
         except InvalidJob as error:
             raise ConfigurationError(f"@job of {function.__qualname__}: {error}") from error
+        if not isinstance(backoff, Backoff | None):
+            raise ConfigurationError(f"@job of {function.__qualname__}: backoff {backoff!r} is no Backoff")
         task: Task[..., ..., Any] = Task(function, kind, backoff or Backoff(), limit, template)
-        for key in (kind, *aliases):
+        for key in (kind, *former):
             _register(key, task)
         return task
 

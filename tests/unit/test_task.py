@@ -1,0 +1,253 @@
+"""@job: still the function, and the jobs that call it."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from pgqueue import Backoff, Job, JobContext, job
+from pgqueue.errors import ConfigurationError, InvalidJob, UnknownKind
+from pgqueue.task import find
+
+
+def test_a_task_is_still_the_function():
+    """Tests and other code go on calling it."""
+
+    @job(queue="billing")
+    def charge(invoice_id: int, currency: str = "EUR") -> str:
+        """Charge an invoice."""
+        return f"{invoice_id} {currency}"
+
+    assert charge(42) == "42 EUR"
+    assert charge.__doc__ == "Charge an invoice."
+    assert list(inspect.signature(charge).parameters) == ["invoice_id", "currency"]
+
+
+async def test_an_async_task_is_still_the_coroutine_function():
+    """`await charge(42)` runs it here."""
+
+    @job
+    async def charge(invoice_id: int) -> int:
+        return invoice_id + 1
+
+    assert await charge(42) == 43
+    assert charge.is_async
+
+
+def test_a_job_has_the_tasks_name_and_options():
+    """Said once, where the handler is."""
+
+    @job(name="billing.charge", queue="billing", priority=2, max_attempts=7, timeout=timedelta(minutes=1))
+    def charge(invoice_id: int) -> None: ...
+
+    assert charge.job(42) == Job(
+        "billing.charge", {"invoice_id": 42}, queue="billing", priority=2, max_attempts=7, timeout=None
+    )
+    assert charge.timeout == 60
+
+
+def test_a_name_is_never_the_module_path():
+    """Or moving the code would orphan the jobs that wait."""
+
+    @job
+    def charge() -> None: ...
+
+    assert charge.job().kind == "charge"
+    assert find("charge") is charge
+
+
+def test_a_renamed_task_answers_to_its_former_names():
+    """Jobs under the old name still wait in the queue when the new code comes."""
+
+    @job(aliases=["charge_card", "charge_customer"])
+    def charge() -> None: ...
+
+    assert find("charge_card") is find("charge_customer") is find("charge") is charge
+
+
+def test_an_unknown_name_is_refused_with_those_that_are_known():
+    """A name from the database is looked up and never imported."""
+
+    @job
+    def charge() -> None: ...
+
+    with pytest.raises(UnknownKind, match=r"'os\.system'.*charge"):
+        find("os.system")
+
+
+def test_the_context_is_no_argument_of_the_job():
+    """The worker gives it; the producer has none."""
+
+    @job
+    def charge(ctx: JobContext, invoice_id: int) -> None: ...
+
+    assert charge.takes_context
+    assert charge.job(42).args == charge.job(invoice_id=42).args == {"invoice_id": 42}
+    assert charge.arguments({"invoice_id": 42}) == {"invoice_id": 42}
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda task: task.job(), "missing a required argument: 'invoice_id'"),
+        (lambda task: task.job(1, "EUR", 3), "too many positional arguments"),
+        (lambda task: task.job(1, nope=2), "unexpected keyword argument 'nope'"),
+        (lambda task: task.job("42"), "invoice_id: Input should be a valid integer (got '42')"),
+        (lambda task: task.job(True), "invoice_id: Input should be a valid integer (got True)"),
+        (lambda task: task.job(1, currency=None), "currency: Input should be a valid string (got None)"),
+        (lambda task: task.job(1, "\ud800"), "no JSON: currency='\\ud800'"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_by_name(call, said):
+    """In the request that enqueues, not in a worker an hour later."""
+
+    @job
+    def charge(invoice_id: int, currency: str = "EUR") -> None: ...
+
+    with pytest.raises(InvalidJob) as refused:
+        call(charge)
+    assert said in str(refused.value)
+
+
+def test_stored_arguments_that_do_not_fit_are_refused_by_name():
+    """Written by psql, or by a producer of last year."""
+
+    @job
+    def charge(invoice_id: int) -> None: ...
+
+    for payload, said in [
+        ({}, "invoice_id: Field required"),
+        ({"invoice_id": "x"}, "invoice_id: Input should be a valid integer"),
+        ({"invoice_id": 1, "nope": 2}, "nope: Extra inputs are not permitted (got 2)"),
+    ]:
+        with pytest.raises(InvalidJob) as refused:
+            charge.arguments(payload)
+        assert said in str(refused.value)
+
+
+def test_a_default_is_the_handlers_when_it_runs():
+    """It is left out of the payload, so that a changed default holds for jobs that wait."""
+
+    @job
+    def charge(invoice_id: int, currency: str = "EUR") -> None: ...
+
+    assert charge.job(42).args == {"invoice_id": 42}
+    assert charge.arguments({"invoice_id": 42}) == {"invoice_id": 42, "currency": "EUR"}
+
+
+def test_a_parameter_may_be_called_like_anything():
+    """`copy` and `json` are methods of the model behind it, `self` and `model_config` mean something to it."""
+
+    @job
+    def charge(copy: int, json: str, model_config: int, self: int, _private: int) -> None: ...
+
+    given = {"copy": 1, "json": "x", "model_config": 2, "self": 3, "_private": 4}
+    assert charge.job(**given).args == given
+    assert charge.arguments(given) == given
+
+
+def positional_only(x: int, /) -> None: ...
+def variadic(*ids: int) -> None: ...
+def keywords(**ids: int) -> None: ...
+def unresolved(x: "Nowhere") -> None: ...  # noqa: F821
+def a_function_for(x: Callable) -> None: ...
+def late_context(x: int, ctx: JobContext) -> None: ...
+
+
+class NotAFunction: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (positional_only, "stored by name"),
+        (variadic, r"takes \*ids"),
+        (keywords, r"takes \*\*ids"),
+        (unresolved, "Nowhere"),
+        (late_context, "cannot be stored as JSON"),
+        (NotAFunction, "goes on a function"),
+        (42, "goes on a function"),
+    ],
+)
+def test_a_function_that_no_stored_job_could_call_is_refused(function, said):
+    """When the module is imported."""
+    with pytest.raises(ConfigurationError, match=said):
+        job(function)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"queue": "a b"},
+        {"priority": 12},
+        {"max_attempts": 0},
+        {"timeout": 0},
+        {"name": "my job"},
+        {"aliases": ["my job"]},
+        {"aliases": [None]},
+        {"backoff": 5},
+    ],
+)
+def test_options_that_cannot_work_are_refused(options):
+    """When the module is imported, with the function's name."""
+
+    def charge() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"@job of .*charge: .*(use|positive|no Backoff)"):
+        job(**options)(charge)
+
+
+def test_two_functions_cannot_have_one_name():
+    """Which of them ran would depend on the order of imports."""
+
+    @job(name="charge")
+    def charge_card() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"charge_card.*charge_bank"):
+
+        @job(name="charge")
+        def charge_bank() -> None: ...
+
+
+def test_a_module_imported_again_replaces_its_tasks():
+    """Reloading is no conflict."""
+
+    def define():
+        @job
+        def charge() -> None: ...
+
+        return charge
+
+    define()
+    assert define() is find("charge")
+
+
+def test_a_task_has_the_usual_backoff_unless_it_says_otherwise():
+    """Jittered, so that jobs that failed together come back apart."""
+
+    @job
+    def usual() -> None: ...
+
+    @job(backoff=Backoff(base=5))
+    def own() -> None: ...
+
+    assert usual.backoff == Backoff()
+    assert own.backoff.base == 5
+
+
+@dataclass
+class Point:
+    x: int
+
+
+def test_a_value_that_cannot_be_json_is_refused_by_name():
+    """Type hints say `bytes`; JSON has only text."""
+
+    @job
+    def charge(data: bytes, rate: float = 1.0, thing: object = None) -> None: ...
+
+    for wrong in [{"data": b"\xff"}, {"data": b"", "rate": float("nan")}, {"data": b"", "thing": object()}]:
+        with pytest.raises(InvalidJob, match="charge are no JSON"):
+            charge.job(**wrong)
