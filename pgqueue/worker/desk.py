@@ -1,0 +1,207 @@
+"""Where lanes and slots meet: slots put outcomes down, lanes take them up and bring new jobs.
+
+A lane with nothing to do waits here; the first outcome or free slot sends it off, and it takes along all there is by
+then. So batches grow with load and vanish without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pgqueue.calls import ClaimedJob
+from pgqueue.worker.outcomes import Completed, Failed, Outcome, Released
+from pgqueue.worker.station import MOST, Ask, Station
+
+
+@dataclass(slots=True)
+class Load:
+    """What one lane takes along on one trip. worker: under whose id."""
+
+    worker: int
+    completed: list[Completed] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    released: list[Released] = field(default_factory=list)
+    asks: list[Ask] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.completed or self.failed or self.released or self.asks)
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """All that is handed in."""
+        return [*self.completed, *self.failed, *self.released]
+
+    @property
+    def swept(self) -> bool:
+        """Whether the claim ignores the cursors: one queue that needs it takes the others along."""
+        return any(ask.swept for ask in self.asks)
+
+
+class Desk:
+    """Shared by all lanes and slots of a worker. Touched by the event loop only."""
+
+    def __init__(self, stations: Iterable[Station]) -> None:
+        self.worker = 0
+        """This worker's id; 0 before it is registered, and lanes wait."""
+        self.stations = {station.queue: station for station in stations}
+        self.closing = False
+        """Whether jobs that still come are given back at once."""
+        self.claimable: int | None = None
+        """Jobs that may still be claimed, ever; None for no limit."""
+        self._completed: list[Completed] = []
+        self._failed: list[Failed] = []
+        self._released: list[Released] = []
+        self._idle: list[asyncio.Future[None]] = []
+        self._held: dict[int, ClaimedJob] = {}
+        self._under_way = 0
+        self._closed = asyncio.Lock()
+        self._changed: list[asyncio.Future[None]] = []
+
+    # Slots
+
+    def put(self, outcome: Outcome) -> None:
+        """Puts down what became of a job. Reported by the next free lane."""
+        match outcome:
+            case Completed():
+                self._completed.append(outcome)
+            case Failed():
+                self._failed.append(outcome)
+            case Released():
+                self._released.append(outcome)
+        if self._idle:
+            self.poke()
+
+    def poke(self) -> None:
+        """Sends an idle lane to look whether there is something to do."""
+        while self._idle:
+            waiting = self._idle.pop()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+
+    # Lanes
+
+    async def take(self) -> Load:
+        """Waits until there is something to hand in or to ask for, and takes all of it."""
+        while True:
+            if self.worker and not self._closed.locked():
+                load = self._load()
+                if load:
+                    self._under_way += 1
+                    return load
+            waiting = asyncio.get_running_loop().create_future()
+            self._idle.append(waiting)
+            await waiting
+
+    def done(self, load: Load, jobs: Sequence[ClaimedJob], took: float) -> None:
+        """A load was recorded and brought `jobs`. took: seconds."""
+        self._under_way -= 1
+        for outcome in load.outcomes:
+            held = self._held.get(outcome.job.id)
+            if held is not None and held.claims == outcome.job.claims:  # not if another lane has claimed it again since
+                del self._held[held.id]
+        if load.worker != self.worker:  # declared dead meanwhile: these jobs are not ours
+            jobs = ()
+        if self.claimable is not None:
+            self.claimable += sum(ask.wanted for ask in load.asks) - len(jobs)
+        now = time.monotonic()
+        for job in jobs:
+            self._held[job.id] = job
+        for ask in load.asks:
+            mine = [job for job in jobs if job.queue == ask.station.queue] if len(load.asks) > 1 else jobs
+            ask.station.receive(ask, mine, swept=load.swept, took=took, now=now)
+        if self.closing:
+            self.close()
+        self._notice()
+        self.poke()
+
+    def failed(self, load: Load) -> None:
+        """A load could not be recorded: its outcomes wait for the next lane."""
+        self._under_way -= 1
+        for ask in load.asks:
+            ask.station.unask(ask)
+        if self.claimable is not None:
+            self.claimable += sum(ask.wanted for ask in load.asks)
+        if load.worker == self.worker:
+            self._completed[:0], self._failed[:0], self._released[:0] = load.completed, load.failed, load.released
+        self._notice()
+        self.poke()
+
+    async def reconcile(self, tell: Callable[[int, Sequence[ClaimedJob]], Awaitable[None]]) -> None:
+        """Awaits `tell(worker, held jobs)` while no exchange is under way, so that what it says is whole."""
+        async with self._closed:
+            while self._under_way:
+                await self._change()
+            if self.worker:
+                await tell(self.worker, list(self._held.values()))
+        self.poke()
+
+    # The worker
+
+    def close(self) -> None:
+        """Asks for nothing more and gives back what has not started."""
+        self.closing = True
+        for station in self.stations.values():
+            station.open = False
+            while station.buffer:
+                self.put(Released(station.buffer.popleft()))
+
+    def forget(self, worker: int) -> None:
+        """This worker was declared dead and goes on under a new id: nothing it held is its own any more."""
+        self.worker = worker
+        self._held.clear()
+        self._completed.clear()
+        self._failed.clear()
+        self._released.clear()
+        for station in self.stations.values():
+            station.buffer.clear()
+        self.poke()
+        self._notice()
+
+    @property
+    def running(self) -> int:
+        """Jobs in slots now."""
+        return sum(station.running for station in self.stations.values())
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing runs, waits for a slot, waits to be reported, or is under way."""
+        stations = self.stations.values()
+        return not (
+            self._under_way
+            or self._completed
+            or self._failed
+            or self._released
+            or any(station.running or station.buffer for station in stations)
+        )
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Waits until `condition()`, asked whenever something was handed in or brought."""
+        while not condition():
+            await self._change()
+
+    def _load(self) -> Load:
+        load = Load(self.worker, self._completed, self._failed, self._released)
+        self._completed, self._failed, self._released = [], [], []
+        now = time.monotonic()
+        for station in self.stations.values():
+            ask = station.ask(now, MOST if self.claimable is None else self.claimable)
+            if ask is not None:
+                load.asks.append(ask)
+                if self.claimable is not None:
+                    self.claimable -= ask.wanted
+        return load
+
+    async def _change(self) -> None:
+        waiting = asyncio.get_running_loop().create_future()
+        self._changed.append(waiting)
+        await waiting
+
+    def _notice(self) -> None:
+        for waiting in self._changed:
+            if not waiting.done():
+                waiting.set_result(None)
+        self._changed.clear()

@@ -1,0 +1,129 @@
+"""Runs one job and turns what happens into one outcome. Each slot is a coroutine that does this for ever.
+
+    find the task → fit the arguments → make the context → call the handler → outcome
+
+Handlers that never wait finish without the event loop in between, so a slot now and then lets the lanes go first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+from pgqueue.calls import ClaimedJob
+from pgqueue.errors import JobTimeout
+from pgqueue.job import JobContext
+from pgqueue.retry import Backoff
+from pgqueue.task import Task, find
+from pgqueue.worker.deadlines import Deadlines
+from pgqueue.worker.desk import Desk
+from pgqueue.worker.logs import JobLog
+from pgqueue.worker.outcomes import Failed, Outcome, Released, of_error, of_result
+from pgqueue.worker.station import Station
+from pgqueue.worker.threads import Threads
+
+RUN_AT_ONCE: Final = 0.002
+"""Seconds a slot runs jobs that never wait before it lets the event loop go round."""
+
+
+class Slot:
+    """One place in which a job of a station runs."""
+
+    def __init__(self, station: Station, desk: Desk, threads: Threads, deadlines: Deadlines, log: JobLog) -> None:
+        self.station = station
+        self.deadline = math.inf
+        """When the running attempt must be stopped, by `time.monotonic`; infinite for never."""
+        self.task: asyncio.Task[None] | None = None
+        self.job: ClaimedJob | None = None
+        """The job that runs here now."""
+        self._cut: Literal["timeout", "stop", "lost"] | None = None
+        self._desk = desk
+        self._threads = threads
+        self._deadlines = deadlines
+        self._log = log
+
+    async def work(self) -> None:
+        """Runs one job after another."""
+        since = time.monotonic()
+        while True:
+            if self.station.buffer and time.monotonic() - since > RUN_AT_ONCE:
+                await asyncio.sleep(0)
+                since = time.monotonic()
+            job = await self.station.next()
+            self.job = job
+            started = time.perf_counter()
+            outcome = await self._run(job)
+            duration = time.perf_counter() - started
+            self.job = None
+            self.station.finished(duration)
+            if outcome is None:  # declared dead: somebody else has the job
+                continue
+            if isinstance(outcome, Failed):
+                self._log.failed(outcome, duration)
+            elif not isinstance(outcome, Released):
+                self._log.completed(job, duration)
+            self._desk.put(outcome)
+
+    def cut(self, why: Literal["timeout", "stop", "lost"]) -> None:
+        """Stops the running attempt. A coroutine gets CancelledError; a thread is left to itself."""
+        if self.job is not None and self.task is not None and self._cut is None:
+            self._cut = why
+            self.deadline = math.inf
+            self.task.cancel()
+
+    async def _run(self, job: ClaimedJob) -> Outcome | None:
+        backoff = Backoff()
+        limit: float | None = None
+        try:
+            task = find(job.kind)
+            backoff = task.backoff
+            kwargs = task.arguments(job.args)
+            limit = task.timeout if job.timeout is None else job.timeout.total_seconds()
+            if limit is not None:
+                self.deadline = time.monotonic() + limit
+                self._deadlines.add(self)
+            result = await self._call(task, job, limit, kwargs)
+        except BaseException as error:  # whatever a handler raises ends its own job, never the worker
+            if not isinstance(error, asyncio.CancelledError) or self._cut is None:
+                return of_error(job, backoff, error)
+            return self._was_cut(job, backoff, limit)
+        else:
+            return of_result(job, result)
+        finally:
+            self.deadline = math.inf
+            if self._cut is not None:
+                self._cut = None
+                if self.task is not None:
+                    self.task.uncancel()
+
+    async def _call(
+        self, task: Task[..., ..., Any], job: ClaimedJob, limit: float | None, kwargs: dict[str, Any]
+    ) -> Any:
+        args = (self._context(job, limit),) if task.takes_context else ()
+        if task.is_async:
+            return await task.function(*args, **kwargs)
+        return await self._threads.call(functools.partial(task.function, *args, **kwargs))
+
+    def _was_cut(self, job: ClaimedJob, backoff: Backoff, limit: float | None) -> Outcome | None:
+        """The outcome of an attempt that `cut` stopped."""
+        if self._cut == "timeout":
+            return of_error(job, backoff, JobTimeout(f"stopped after {limit:g} s, its timeout"))
+        return Released(job) if self._cut == "stop" else None
+
+    def _context(self, job: ClaimedJob, limit: float | None) -> JobContext:
+        return JobContext(
+            id=job.id,
+            kind=job.kind,
+            queue=job.queue,
+            attempt=job.attempt,
+            max_attempts=job.max_attempts,
+            run_at=job.run_at,
+            created_at=job.created_at,
+            deadline=None if limit is None else datetime.now(UTC) + timedelta(seconds=limit),
+            worker=self._log.worker,
+            log=self._log.of(job),
+        )

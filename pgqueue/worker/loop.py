@@ -1,0 +1,205 @@
+"""The one start, stop and clock of a worker. What it is made of:
+
+steward   a thread: registers, beats, leads                         steward.py, leader.py
+lanes     two connections: hand in what finished, take new jobs     lanes.py
+bell      one connection: sleeps and is woken, for each queue       bell.py
+desk      where lanes and slots meet; a station for each queue      desk.py, station.py
+slots     coroutines that run jobs, sync handlers in threads        executor.py, threads.py, deadlines.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Coroutine
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from pgqueue.worker.bell import Bell
+from pgqueue.worker.deadlines import Deadlines
+from pgqueue.worker.desk import Desk
+from pgqueue.worker.executor import Slot
+from pgqueue.worker.lanes import LANES, Lane
+from pgqueue.worker.logs import JobLog, fields, log
+from pgqueue.worker.options import WorkerOptions
+from pgqueue.worker.station import Station
+from pgqueue.worker.steward import Steward
+from pgqueue.worker.threads import Threads
+
+REPORT_PATIENCE: Final = 5.0
+"""Seconds the worker spends, at its end, on reporting what is left. After that its jobs are rescued by others."""
+
+
+class Worker:
+    """Runs the jobs of some queues until it is told to stop, or by its options has reason to.
+
+    dsn:      how to reach the server, as libpq has it; directly, not through a transaction pooler.
+    options:  see `WorkerOptions`.
+    """
+
+    def __init__(self, dsn: str, options: WorkerOptions | None = None) -> None:
+        self.options = options or WorkerOptions()
+        self.name = self.options.name or f"{socket.gethostname()}:{os.getpid()}"
+        self._dsn = dsn
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._failure: Exception | None = None
+        now = time.monotonic()
+        self._desk = Desk(Station(queue, slots, now) for queue, slots in self.options.queues.items())
+        self._desk.claimable = self.options.max_jobs
+        self._log = JobLog(self.name)
+        self._slots: list[Slot] = []
+        self._lanes = [Lane(dsn, self._desk, self._log, self._lost) for _ in range(LANES)]
+        self._bell = Bell(dsn, self._desk, self.options.poll)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Works until told to stop. Raises `SchemaMismatch` when the database's schema is not the one it speaks."""
+        loop = asyncio.get_running_loop()
+        steward = self._steward(loop)
+        steward.start()
+        self._start(loop)
+        log.info("worker started", extra=fields(worker=self.name, queues=dict(self.options.queues)))
+        try:
+            await self._stop.wait()
+        finally:
+            steward.stopping = True
+            await self._finish(steward)
+        if self._failure is not None:
+            raise self._failure
+        log.info("worker stopped", extra=fields(worker=self.name))
+
+    def stop(self) -> None:
+        """Claims nothing more, gives back what has not started, lets running jobs finish for up to `grace` seconds
+        and gives back the rest. A second call shortens the grace to nothing. Call it in the event loop."""
+        if self._stop.is_set():
+            self._hurry.set()
+            return
+        log.info("worker stopping", extra=fields(worker=self.name, running=self._desk.running))
+        self._stop.set()
+
+    def _steward(self, loop: asyncio.AbstractEventLoop) -> Steward:
+        def tell(function: Any, *args: Any) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended without its steward
+                loop.call_soon_threadsafe(function, *args)
+
+        return Steward(
+            self._dsn,
+            self.options,
+            self.name,
+            _version(),
+            on_worker=lambda worker: tell(self._arrived, worker),
+            on_failure=lambda error: tell(self._failed, error),
+            running=lambda: self._desk.running,
+        )
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        threads, deadlines = Threads(loop), Deadlines(loop)
+        for station in self._desk.stations.values():
+            for _ in range(station.slots):
+                slot = Slot(station, self._desk, threads, deadlines, self._log)
+                slot.task = self._spawn(slot.work())
+                self._slots.append(slot)
+        for lane in self._lanes:
+            self._spawn(lane.work())
+        if self.options.drain:
+            self._spawn(self._drain())
+        else:
+            self._spawn(self._bell.listen())
+            for station in self._desk.stations.values():
+                self._spawn(self._bell.watch(station))
+        self._spawn(self._clock())
+        if self.options.max_time is not None:
+            loop.call_later(self.options.max_time, self._end, "max_time is over")
+        if self.options.max_jobs is not None:
+            self._spawn(self._count())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """No task of a worker ends by itself but with its work done; if one breaks, the worker says so and stops."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    def _arrived(self, worker: int) -> None:
+        """The steward registered this worker; if not for the first time, all it held belongs to others now."""
+        if self._desk.worker:
+            self._lost(self._desk.worker)
+        self._desk.forget(worker)
+        for _ in self._lanes:
+            self._desk.poke()
+
+    def _lost(self, worker: int) -> None:
+        """The worker was declared dead. Lanes rest until the steward has registered it anew."""
+        if worker == self._desk.worker:
+            self._desk.forget(0)
+            for slot in self._slots:
+                slot.cut("lost")
+
+    def _failed(self, error: Exception) -> None:
+        self._failure = self._failure or error
+        self._stop.set()
+        self._hurry.set()
+
+    def _end(self, why: str) -> None:
+        if not self._stop.is_set():
+            log.info("worker has done its part: %s", why, extra=fields(worker=self.name))
+            self.stop()
+
+    async def _clock(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self._log.tick()
+
+    async def _count(self) -> None:
+        await self._desk.until(lambda: self._desk.claimable == 0 and self._desk.quiet)
+        self._end("max_jobs are done")
+
+    async def _drain(self) -> None:
+        """Stops once no queue has anything that could run now, and nothing runs that could enqueue more."""
+        stations = self._desk.stations.values()
+        while True:
+            await self._desk.until(lambda: self._desk.quiet and all(s.went_dry.is_set() for s in stations))
+            looks = [station.look() for station in stations]
+            self._desk.poke()
+            if not any([await look for look in looks]):
+                self._end("nothing is left that could run now")
+                return
+
+    async def _finish(self, steward: Steward) -> None:
+        """Ends in order: running jobs, then reports, then the connections. Always ends, whatever hangs."""
+        self._desk.close()
+        if self._desk.running and not self._hurry.is_set():
+            await self._first(self._desk.until(lambda: not self._desk.running), self._hurry.wait(), self.options.grace)
+        for slot in self._slots:
+            slot.cut("stop")
+        if self._desk.worker:
+            await self._first(self._desk.until(lambda: self._desk.quiet), asyncio.Event().wait(), REPORT_PATIENCE)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=1)
+        await asyncio.to_thread(steward.leave, REPORT_PATIENCE)
+        for closing in (self._bell.close(), *(lane.close() for lane in self._lanes)):
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(closing, 1)
+
+    async def _first(self, one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any], seconds: float) -> None:
+        """Waits for whichever ends first, at most `seconds`."""
+        tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+
+
+def _version() -> str:
+    try:
+        return version("pgqueue-jobs")
+    except PackageNotFoundError:
+        return "unknown"

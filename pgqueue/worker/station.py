@@ -1,0 +1,148 @@
+"""One queue inside a worker: its slots, the jobs waiting for one, and how many more to ask for.
+
+How many beyond the free slots adapts to measured run times: what will start within the next few tens of milliseconds.
+So jobs of 20 µs are prefetched by the thousand and jobs of one second never, and there is no knob.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pgqueue.calls import ClaimedJob
+
+HORIZON: Final = 0.03
+"""Seconds ahead for which jobs are prefetched."""
+MOST: Final = 2_000
+"""Jobs one exchange takes at most."""
+SWEEP: Final = 1.0
+"""Seconds between claims that ignore the cursor, to find what became runnable behind it."""
+PRIORITIES: Final = 10
+
+
+@dataclass(slots=True)
+class Ask:
+    """Jobs that one exchange asks for on behalf of a station. looks: who waits to hear what it found."""
+
+    station: Station
+    wanted: int
+    swept: bool
+    looks: list[asyncio.Future[int]]
+
+
+class Station:
+    """A queue's place in this worker. Touched by the event loop only."""
+
+    def __init__(self, queue: str, slots: int, now: float) -> None:
+        self.queue = queue
+        self.slots = slots
+        self.open = True
+        """Whether lanes ask for jobs. Closed once a sweep found nothing, until the bell rings or a timer is due."""
+        self.went_dry = asyncio.Event()
+        """Set when a sweep found fewer jobs than asked for: time to think of sleeping."""
+        self.buffer: deque[ClaimedJob] = deque()
+        self.running = 0
+        self._asked = 0
+        self._looks: list[asyncio.Future[int]] = []
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._after_run_at: list[datetime | None] = [None] * PRIORITIES
+        self._after_id: list[int | None] = [None] * PRIORITIES
+        self._sweep_at = now
+        self._mean = HORIZON
+        self._finished = 0
+        self._measured_at = now
+        self._rate = 0.0
+
+    # What lanes ask and bring
+
+    def ask(self, now: float, most: int) -> Ask | None:
+        """What to ask for now, at most `most` jobs; None for nothing. Ends in `receive` or `unask`."""
+        if not self.open:
+            return None
+        free = self.slots - self.running - len(self.buffer) - self._asked
+        wanted = min(MOST, most, free + self._prefetch(now))
+        if wanted <= 0:
+            return None
+        self._asked += wanted
+        looks, self._looks = self._looks, []
+        return Ask(self, wanted, now >= self._sweep_at, looks)
+
+    @property
+    def cursor(self) -> tuple[Sequence[datetime | None], Sequence[int | None]]:
+        """The claim cursor: for each priority, run_at and id of the last job taken."""
+        return self._after_run_at, self._after_id
+
+    def receive(self, ask: Ask, jobs: Sequence[ClaimedJob], *, swept: bool, took: float, now: float) -> None:
+        """Jobs that an ask brought. took: seconds the exchange took."""
+        self._asked -= ask.wanted
+        if swept:
+            # A sweep that is itself slow (a held snapshot, a long line of dead entries) is made more seldom.
+            self._sweep_at = now + max(SWEEP, 20 * took)
+        for job in jobs:
+            self._after_run_at[job.priority] = job.run_at
+            self._after_id[job.priority] = job.id
+        self.buffer.extend(jobs)
+        self._wake(len(jobs))
+        for look in ask.looks:
+            if not look.done():
+                look.set_result(len(jobs))
+        if len(jobs) < ask.wanted:
+            if swept:
+                self.open = False
+                self.went_dry.set()
+            else:
+                self._sweep_at = now  # look behind the cursor before believing that nothing is left
+
+    def unask(self, ask: Ask) -> None:
+        """An ask failed: no jobs will come by it."""
+        self._asked -= ask.wanted
+        self._looks += ask.looks
+        if ask.swept:
+            self._sweep_at = 0.0
+
+    def look(self) -> asyncio.Future[int]:
+        """Ask again, from the start. The future has the number of jobs that a claim begun after now found."""
+        future = asyncio.get_running_loop().create_future()
+        self._looks.append(future)
+        self.open = True
+        self.went_dry.clear()
+        self._sweep_at = 0.0
+        return future
+
+    # What slots take and tell
+
+    async def next(self) -> ClaimedJob:
+        """The next job to run; it counts as running."""
+        while not self.buffer:
+            waiting = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            await waiting
+        self.running += 1
+        return self.buffer.popleft()
+
+    def finished(self, duration: float) -> None:
+        """A job ended after `duration` seconds; its slot is free."""
+        self.running -= 1
+        self._finished += 1
+        self._mean += (duration - self._mean) * 0.05
+
+    def _wake(self, count: int) -> None:
+        while count and self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+                count -= 1
+
+    def _prefetch(self, now: float) -> int:
+        """Jobs beyond the free slots that will start within the horizon, by the rate at which jobs finish."""
+        elapsed = now - self._measured_at
+        if elapsed >= HORIZON:
+            self._rate = self._finished / elapsed
+            self._finished, self._measured_at = 0, now
+        elif self._finished > self._rate * HORIZON:  # faster than thought: do not wait for the horizon to see it
+            self._rate = self._finished / max(elapsed, 0.001)
+        return int(self._rate * HORIZON) if self._mean < HORIZON else 0

@@ -1,0 +1,149 @@
+"""The worker's sign of life: a thread with a connection of its own.
+
+A thread, so that a handler that blocks the event loop does not look dead. It holds the session advisory lock on the
+worker's id and beats every two seconds: a dead process loses the lock at once, a frozen one stops beating.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import psycopg
+
+from pgqueue import calls
+from pgqueue.calls import Call
+from pgqueue.connections import check_revision, translate
+from pgqueue.errors import QueueError, SchemaMismatch, WorkerLost
+from pgqueue.worker.connection import Trouble, conninfo, pauses
+from pgqueue.worker.leader import Leader
+from pgqueue.worker.logs import log
+from pgqueue.worker.options import WorkerOptions
+
+TICK: Final = 1.0
+"""Seconds between turns: a beat every second one, the leader's duties at each."""
+
+
+class Steward(threading.Thread):
+    """Registers the worker, beats for it, leads the fleet when it is its turn, and signs off.
+
+    version:     of pgqueue, for the workers view.
+    on_worker:   told, in this thread, the worker's id when it is registered, and again when it was declared dead and
+                 goes on under a new one.
+    on_failure:  told when it cannot go on: the schema is not the one this code speaks, or the DSN is malformed.
+    running:     how many jobs run now.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        options: WorkerOptions,
+        name: str,
+        version: str,
+        on_worker: Callable[[int], None],
+        on_failure: Callable[[Exception], None],
+        running: Callable[[], int],
+    ) -> None:
+        super().__init__(name="pgqueue-steward", daemon=True)
+        self._dsn = conninfo(dsn, "steward")
+        self._options = options
+        self._worker_name = name
+        self._version = version
+        self._on_worker = on_worker
+        self._on_failure = on_failure
+        self._running = running
+        self._trouble = Trouble("steward")
+        self._leader = Leader()
+        self._worker = 0
+        self._attached = False
+        self._leaving = threading.Event()
+        self.stopping = False
+        """Whether the worker was told to stop; goes along with the beats."""
+
+    def run(self) -> None:
+        """Lives until `leave`; connects again whenever the connection is lost."""
+        pause = pauses()
+        while not self._leaving.is_set():
+            try:
+                with psycopg.connect(self._dsn, autocommit=True) as connection:
+                    self._arrive(connection)
+                    self._trouble.ends()
+                    pause = pauses()
+                    self._serve(connection)
+            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+                self._trouble.begins(error)
+                self._leaving.wait(next(pause))
+            except Exception as error:
+                if not self._survives(error):
+                    return
+                self._leaving.wait(next(pause))
+
+    def leave(self, patience: float) -> None:
+        """Signs off, from another thread: what the worker still holds goes back. Waits `patience` seconds for it."""
+        self._leaving.set()
+        self.join(patience)
+
+    def _arrive(self, connection: psycopg.Connection[Any]) -> None:
+        check_revision(_do(connection, calls.schema_revision()))
+        self._attached = bool(self._worker)
+        if self._worker:
+            self._attached = self._attach(connection)
+        if not self._worker:
+            self._register(connection)
+
+    def _attach(self, connection: psycopg.Connection[Any]) -> bool:
+        """Takes the liveness lock on a new session; False while the old one still has it."""
+        try:
+            return bool(_do(connection, calls.attach(self._worker)))
+        except WorkerLost:
+            self._worker = 0
+            return False
+
+    def _register(self, connection: psycopg.Connection[Any]) -> None:
+        call = calls.register(
+            self._worker_name, socket.gethostname(), os.getpid(), self._version, json.dumps(dict(self._options.queues))
+        )
+        self._worker = _do(connection, call)
+        self._attached = True
+        self._on_worker(self._worker)
+
+    def _serve(self, connection: psycopg.Connection[Any]) -> None:
+        """Beats and leads until told to stop, then signs off."""
+        beat = False
+        while not self._leaving.wait(TICK):
+            beat = not beat
+            try:
+                if beat:
+                    if not self._attached:
+                        self._attached = self._attach(connection)
+                    _do(connection, calls.heartbeat(self._worker, self._running(), self.stopping))
+            except WorkerLost:
+                self._worker = 0
+            if not self._worker:
+                log.warning("this worker was declared dead; it drops what it held and registers again")
+                self._register(connection)
+            self._leader.tick(lambda call: _do(connection, call), time.monotonic())
+        _do(connection, calls.leave(self._worker))
+
+    def _survives(self, error: Exception) -> bool:
+        """Whether to try again after an error that is no lost connection."""
+        if isinstance(error, SchemaMismatch | psycopg.ProgrammingError):
+            self._on_failure(error)
+            return False
+        self._trouble.begins(error)
+        return True
+
+
+def _do(connection: psycopg.Connection[Any], call: Call[Any]) -> Any:
+    try:
+        return call.read(connection.execute(call.sql.encode(), call.params, prepare=True, binary=True).fetchall())
+    except psycopg.Error as error:
+        ours: QueueError | None = translate(error)
+        if ours is None:
+            raise
+        raise ours from error

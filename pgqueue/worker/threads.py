@@ -1,0 +1,75 @@
+"""Threads for sync handlers.
+
+Not `loop.run_in_executor`: that wakes the event loop once for each result. Here results gather while the loop is busy
+and one wake-up brings them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+Work = tuple[asyncio.Future[Any], Callable[[], Any], contextvars.Context]
+
+
+class Threads:
+    """As many threads as there are calls under way, started when needed, kept for the next.
+
+    They are daemons: a handler that never returns must not keep the process from ending.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._todo: SimpleQueue[Work] = SimpleQueue()
+        self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._signalled = False
+        self._busy = 0
+        self._count = 0
+
+    def call(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Runs `function` in a thread; the future has its result or its error.
+
+        Cancelling the future abandons the call: the thread goes on until the function returns, then its result is
+        dropped. Nothing can stop a thread from outside.
+        """
+        future = self._loop.create_future()
+        self._busy += 1
+        if self._busy > self._count:
+            self._count += 1
+            threading.Thread(target=self._work, name=f"pgqueue-handler-{self._count}", daemon=True).start()
+        self._todo.put((future, function, contextvars.copy_context()))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            future, function, context = self._todo.get()
+            try:
+                self._done.append((future, context.run(function), None))
+            except BaseException as error:  # SystemExit in a handler fails its job, not this thread
+                self._done.append((future, None, error))
+            del future, function, context  # what a job held is free before the next one comes
+            if not self._signalled:
+                self._signalled = True
+                try:
+                    self._loop.call_soon_threadsafe(self._deliver)
+                except RuntimeError:  # the loop is closed: the worker ended without this call
+                    return
+
+    def _deliver(self) -> None:
+        self._signalled = False  # before the first pop: whoever adds from now on signals again
+        while self._done:
+            future, result, error = self._done.popleft()
+            self._busy -= 1
+            if future.cancelled():
+                continue
+            if error is None:
+                future.set_result(result)
+            elif isinstance(error, StopIteration):  # a future refuses it
+                future.set_exception(RuntimeError(f"handler raised {error!r}"))
+            else:
+                future.set_exception(error)
