@@ -42,7 +42,8 @@ class ClaimedJob(NamedTuple):
     claims: int
     queue: str
     kind: str
-    args: dict[str, Any]
+    args: str
+    """JSON text."""
     priority: int
     attempt: int
     max_attempts: int
@@ -139,9 +140,10 @@ def maintain() -> Call[None]:
     return Call("select pgqueue.maintain()", {}, _nothing)
 
 
-_EXCHANGE: Final = """select * from pgqueue.exchange(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[],
+_EXCHANGE: Final = """select e.id, e.claims, e.queue, e.kind, e.args::text, e.priority, e.attempt, e.max_attempts,
+    e.run_at, e.created_at, e.timeout from pgqueue.exchange(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[],
     %(results)s::jsonb[], %(queues)s::text[], %(limits)s::integer[], %(after_run_at)s::timestamptz[],
-    %(after_id)s::bigint[])"""
+    %(after_id)s::bigint[]) e"""
 
 
 def exchange(
@@ -161,8 +163,8 @@ def exchange(
     """
     params = {
         "worker": worker,
-        "ids": ids,
-        "claims": claims,
+        "ids": _array(ids),
+        "claims": _array(claims),
         "results": results,
         "queues": list(wanted),
         "limits": list(wanted.values()),
@@ -225,6 +227,11 @@ def next_run_at(queue: str) -> Call[float | None]:
     """Seconds until the next waiting job of the queue may start, 0 or less if it may now; None when none waits."""
     sql = "select extract(epoch from pgqueue.next_run_at(%(queue)s) - clock_timestamp())::double precision"
     return Call(sql, {"queue": queue}, _first)
+
+
+def _array(numbers: Sequence[int]) -> str:
+    """Numbers as the text of an array: a third of what psycopg's own conversion of a list costs."""
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def _first(rows: Sequence[Row]) -> Any:

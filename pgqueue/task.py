@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -91,10 +91,13 @@ class Task(Generic[P, C, R]):
             timeout=template.timeout,
         )
 
-    def arguments(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """The function's keyword arguments, from what the database holds. Raises `InvalidJob` when they do not fit."""
+    def arguments(self, payload: str) -> dict[str, Any]:
+        """The function's keyword arguments, from the JSON text that the database holds.
+
+        Parsed and checked in one step, by pydantic's own parser. Raises `InvalidJob` when they do not fit.
+        """
         try:
-            held = self._model.model_validate(payload).__dict__
+            held = self._model.__pydantic_validator__.validate_json(payload).__dict__
         except ValidationError as error:
             raise InvalidJob(f"stored arguments do not fit {self.name}{self._signature}: {readable(error)}") from error
         return {parameter: held[name] for name, parameter in self._names.items()}

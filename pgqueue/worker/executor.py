@@ -29,6 +29,9 @@ from pgqueue.worker.threads import Threads
 RUN_AT_ONCE: Final = 0.002
 """Seconds a slot runs jobs that never wait before it lets the event loop go round."""
 
+DEFAULT_BACKOFF: Final = Backoff()
+"""For a job whose handler is not known here."""
+
 
 class Slot:
     """One place in which a job of a station runs."""
@@ -48,16 +51,17 @@ class Slot:
 
     async def work(self) -> None:
         """Runs one job after another."""
-        since = time.monotonic()
+        since = ended = 0.0
         while True:
-            if self.station.buffer and time.monotonic() - since > RUN_AT_ONCE:
-                await asyncio.sleep(0)
+            if not self.station.buffer or ended - since > RUN_AT_ONCE:
+                await self.station.job_waits()
                 since = time.monotonic()
-            job = await self.station.next()
+            job = self.station.take()
             self.job = job
-            started = time.perf_counter()
+            started = time.monotonic()
             outcome = await self._run(job)
-            duration = time.perf_counter() - started
+            ended = time.monotonic()
+            duration = ended - started
             self.job = None
             self.station.finished(duration)
             if outcome is None:  # declared dead: somebody else has the job
@@ -76,7 +80,7 @@ class Slot:
             self.task.cancel()
 
     async def _run(self, job: ClaimedJob) -> Outcome | None:
-        backoff = Backoff()
+        backoff = DEFAULT_BACKOFF
         limit: float | None = None
         try:
             task = find(job.kind)

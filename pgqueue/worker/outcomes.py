@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -21,16 +20,14 @@ MAX_ERROR_CHARS: Final = 2_000
 MAX_TRACEBACK_CHARS: Final = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """The handler returned. result: what, as JSON text; None for nothing."""
 
     job: ClaimedJob
     result: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """The handler raised, timed out, or could not be called.
 
     error:      type and message, one line.
@@ -44,8 +41,7 @@ class Failed:
     retry_in: timedelta | None
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(NamedTuple):
     """Given back: it was never started, or the worker had no time to let it finish. The attempt is not counted."""
 
     job: ClaimedJob

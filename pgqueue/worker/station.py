@@ -115,12 +115,16 @@ class Station:
 
     # What slots take and tell
 
-    async def next(self) -> ClaimedJob:
-        """The next job to run; it counts as running."""
+    async def job_waits(self) -> None:
+        """Lets the event loop go round, then waits until there is a job to take."""
+        await asyncio.sleep(0)
         while not self.buffer:
             waiting = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
             await waiting
+
+    def take(self) -> ClaimedJob:
+        """The next job to run; it counts as running."""
         self.running += 1
         return self.buffer.popleft()
 
