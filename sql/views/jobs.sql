@@ -1,8 +1,11 @@
 -- Contract: these columns, in this order; more may be added at the end.
+--
+-- statement_timestamp(), not clock_timestamp(): with a volatile column the planner computes every live job before it
+-- sorts, so that the newest 50 of 200,000 took 590 ms instead of 0.3 ms.
 create or replace view pgqueue.jobs as
 select
     j.id, j.queue, j.kind,
-    case when j.worker is not null then 'running' when j.run_at > clock_timestamp() then 'scheduled' else 'ready' end
+    case when j.worker is not null then 'running' when j.run_at > statement_timestamp() then 'scheduled' else 'ready' end
         collate "C" as state,
     j.args, j.priority, j.attempt, j.max_attempts, j.run_at, j.created_at,
     j.claimed_at as started_at, null::timestamptz as finished_at,
