@@ -143,7 +143,7 @@ def _take_turn(session: Session) -> None:
     ((previous,),) = session.rows("select current_setting('lock_timeout')")
     session.run("set local lock_timeout = 0")
     if session.rows(render.TRY_TO_TAKE_TURN) == [(False,)]:
-        logger.info("another migration is under way: waiting for it to end")
+        logger.warning("another migration is under way: waiting for it to end")
         session.run(render.TAKE_TURN)
     session.run(f"set local lock_timeout = '{previous}'")
 
