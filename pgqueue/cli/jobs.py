@@ -1,0 +1,121 @@
+"""pgqueue jobs list | show | retry | cancel"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+import typer
+
+from pgqueue import client, monitor
+from pgqueue.cli import show
+from pgqueue.cli.database import Dsn, Embedded, connected
+
+State = Literal["scheduled", "ready", "running", "completed", "failed", "cancelled", "expired"]
+
+app = typer.Typer(
+    no_args_is_help=True, help="Look at jobs, bring dead ones back, cancel waiting ones.", rich_markup_mode=None
+)
+
+Id = Annotated[int, typer.Argument(metavar="ID", help="Number of the job.", show_default=False)]
+Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="Numbers of the jobs.", show_default=False)]
+
+
+@app.command("list")
+def list_(
+    queue: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this queue.")] = None,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="Only for this handler.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only in this state.")] = None,
+    before: Annotated[int | None, typer.Option(metavar="ID", help="Only older than this one: the next page.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="At most so many.")] = 50,
+    json: show.Json = False,
+    dsn: Dsn = None,
+    embedded: Embedded = False,
+) -> None:
+    """List jobs, the newest first.
+
+    \b
+    Examples:
+      pgqueue jobs list --state failed --queue billing
+      pgqueue jobs list --json --limit 1000 --before 4711
+    """
+    with connected(dsn, embedded) as connection:
+        found = monitor.jobs(connection, queue=queue, kind=kind, state=state, before=before, limit=limit)
+    if json:
+        show.as_json(found)
+        return
+    if not found:
+        typer.echo("no such jobs")
+        return
+    columns = ("id", "queue", "kind", "state", "attempt", "run at", "finished", "error")
+    show.table(columns, map(_row, found))
+    if len(found) == limit:
+        typer.echo(f"\nThere may be more: --before {found[-1].id}")
+
+
+@app.command("show")
+def show_(id: Id, json: show.Json = False, dsn: Dsn = None, embedded: Embedded = False) -> None:
+    """Show one job and its failed attempts.
+
+    \b
+    Example:
+      pgqueue jobs show 42
+    """
+    with connected(dsn, embedded) as connection:
+        job, attempts = monitor.job(connection, id), monitor.attempts(connection, id)
+    if json:
+        show.as_json({**dataclasses.asdict(job), "failed_attempts": attempts})
+        return
+    for name in monitor.JobInfo.__slots__:
+        typer.echo(f"{name:<14}{show.text(getattr(job, name))}")
+    for attempt in attempts:
+        typer.echo(f"\nattempt {attempt.attempt}, worker {attempt.worker}, ended {show.text(attempt.finished_at)}")
+        typer.echo(f"  {show.text(attempt.error)}")
+        for line in (attempt.traceback or "").splitlines():
+            typer.echo(f"    {show.printable(line)}")
+
+
+@app.command()
+def retry(ids: Ids, json: show.Json = False, dsn: Dsn = None, embedded: Embedded = False) -> None:
+    """Bring failed, cancelled or expired jobs back, with all their attempts. All of them or none.
+
+    \b
+    Example:
+      pgqueue jobs retry 42 43
+    """
+    with connected(dsn, embedded) as connection:
+        for id in ids:
+            client.retry(connection, id)
+    _done("retried", "ready again", ids, json)
+
+
+@app.command()
+def cancel(
+    ids: Ids,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Kept with the job.")] = None,
+    json: show.Json = False,
+    dsn: Dsn = None,
+    embedded: Embedded = False,
+) -> None:
+    """End waiting jobs as cancelled. All of them or none.
+
+    \b
+    Example:
+      pgqueue jobs cancel 42 --reason 'customer left'
+    """
+    with connected(dsn, embedded) as connection:
+        for id in ids:
+            client.cancel(connection, id, reason)
+    _done("cancelled", "cancelled", ids, json)
+
+
+def _done(key: str, words: str, ids: list[int], json: bool) -> None:
+    if json:
+        show.as_json({key: ids})
+    else:
+        typer.echo(f"{'job' if len(ids) == 1 else 'jobs'} {', '.join(map(str, ids))} {words}")
+
+
+def _row(job: monitor.JobInfo) -> list[object]:
+    attempt = f"{job.attempt}/{job.max_attempts}"
+    return [job.id, job.queue, job.kind, job.state, attempt, job.run_at, job.finished_at, job.error]

@@ -1,0 +1,109 @@
+"""pgqueue worker"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from pgqueue.cli import application
+from pgqueue.cli.database import Dsn, Embedded, database
+from pgqueue.errors import ConfigurationError
+from pgqueue.job import DEFAULT_QUEUE
+
+
+class LogFormat(StrEnum):
+    """How a line of the log looks."""
+
+    text = "text"
+    json = "json"
+
+
+class LogLevel(StrEnum):
+    """From which line on."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
+def worker(
+    app: Annotated[
+        str,
+        typer.Option(
+            metavar="MODULE[:OBJECT]", help="Module that defines the jobs; imported first.", show_default=False
+        ),
+    ],
+    queue: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:SLOTS]",
+            help="Queue to serve, and how many of its jobs run at the same time; may be given several times. "
+            f"Default: {DEFAULT_QUEUE}.",
+        ),
+    ] = None,
+    concurrency: Annotated[int, typer.Option(metavar="SLOTS", min=1, help="Slots of each queue that names none.")] = 50,
+    drain: Annotated[bool, typer.Option("--drain", help="Exit 0 once nothing is left that could run now.")] = False,
+    grace: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long running jobs may go on after the first signal.")
+    ] = 30.0,
+    max_jobs: Annotated[int | None, typer.Option(metavar="N", help="Exit 0 after so many. Default: never.")] = None,
+    max_time: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Exit 0 after so long. Default: never.")
+    ] = None,
+    poll: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Longest time between looks at a silent queue.")
+    ] = 30.0,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What it is called in views and logs. Default: HOST:PID.")
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="Log lines on stderr.")] = LogFormat.text,
+    log_level: Annotated[LogLevel, typer.Option(help="Least important line that is written.")] = LogLevel.info,
+    dsn: Dsn = None,
+    embedded: Embedded = False,
+) -> None:
+    """Run the jobs of one or more queues, until told to stop.
+
+    SIGTERM and SIGINT (Ctrl-C): it takes no more jobs, lets those that run go on for up to --grace seconds, gives the
+    rest back unharmed and exits 0. A second signal: it gives all back at once.
+
+    \b
+    Examples:
+      pgqueue worker --app myapp.jobs --queue billing
+      pgqueue worker --app myapp.jobs --queue billing:10 --queue mail:4 --drain --log-format json
+    """
+    from pgqueue.worker import WorkerOptions, logs, run  # here, so that other commands start without it
+
+    logs.setup(log_format.value, log_level.value)
+    options = WorkerOptions(
+        queues=slots(queue or [DEFAULT_QUEUE], concurrency),
+        drain=drain,
+        grace=grace,
+        max_jobs=max_jobs,
+        max_time=max_time,
+        poll=poll,
+        name=name,
+    )
+    application.load(app)
+    with database(dsn, embedded) as found:
+        if embedded:
+            from pgqueue import migrations
+
+            migrations.migrate(found)
+        code = run(found, options)
+    raise typer.Exit(code)
+
+
+def slots(queues: list[str], concurrency: int) -> dict[str, int]:
+    """Queue name → slots, from NAME or NAME:SLOTS. Raises `ConfigurationError`."""
+    found: dict[str, int] = {}
+    for given in queues:
+        name, colon, number = given.partition(":")
+        if colon and not (number.isascii() and number.isdigit()):
+            raise ConfigurationError(f"--queue {given}: {number!r} is no number of slots; give NAME or NAME:SLOTS")
+        if name in found:
+            raise ConfigurationError(f"--queue {name} was given twice; give each queue once, as NAME:SLOTS")
+        found[name] = int(number) if colon else concurrency
+    return found

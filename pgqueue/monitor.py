@@ -1,0 +1,173 @@
+"""What is in the queue: reads the views, changes nothing.
+
+The views are the contract (`sql/views`); these are their rows with types. Times are the database's, aware; lengths of
+time are timedeltas. Each function takes the connection first and refuses a schema that is not this code's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar, cast
+
+import psycopg
+
+from pgqueue.calls import Call
+from pgqueue.connections import Script, run
+from pgqueue.errors import JobNotFound
+
+T = TypeVar("T")
+
+STATES: Final = ("scheduled", "ready", "running", "completed", "failed", "cancelled", "expired")
+"""States of a job, in the order of its life."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """Jobs of a queue by state. Finished ones are counted as long as retention keeps them."""
+
+    queue: str
+    ready: int
+    scheduled: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+    expired: int
+    oldest_ready_age: timedelta | None
+    """How long the oldest ready job has been due; None when none is ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker process."""
+
+    id: int
+    name: str
+    host: str
+    pid: int
+    version: str
+    queues: Mapping[str, int]
+    """Queue name → slots."""
+    state: str
+    """running, stopping, stopped, silent (no beat for 10 s) or dead."""
+    running: int
+    """Jobs it was running at its last heartbeat."""
+    started_at: datetime
+    heartbeat_at: datetime
+    ended_at: datetime | None
+    """None while it lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """A job, live or finished."""
+
+    id: int
+    queue: str
+    kind: str
+    state: str
+    """One of STATES."""
+    args: Mapping[str, Any]
+    priority: int
+    attempt: int
+    """Attempts started so far."""
+    max_attempts: int
+    run_at: datetime
+    created_at: datetime
+    started_at: datetime | None
+    """When its last attempt was claimed; None if it never was."""
+    finished_at: datetime | None
+    """None while it lives."""
+    worker: str | None
+    """Name of the worker of its last attempt; None if it waits or that worker is forgotten."""
+    error: str | None
+    """Its last error, or why it was cancelled."""
+    result: Any
+    """What the handler returned; None for nothing."""
+    timeout: timedelta | None
+    """Longest run time of one attempt; None: as the handler says."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptInfo:
+    """An attempt that did not succeed."""
+
+    attempt: int
+    """Which one it was, from 1; begins again after a retry by hand."""
+    worker: int
+    """`WorkerInfo.id` of who ran it."""
+    started_at: datetime
+    finished_at: datetime
+    error: str
+    traceback: str | None
+    """None when the worker died."""
+
+
+_JOBS: Final = """
+select {columns} from pgqueue.jobs v
+where (cast(%(queue)s as text) is null or v.queue = %(queue)s)
+    and (cast(%(kind)s as text) is null or v.kind = %(kind)s)
+    and (cast(%(state)s as text) is null or v.state = %(state)s)
+    and (cast(%(before)s as bigint) is null or v.id < %(before)s)
+order by v.id desc limit %(limit)s
+"""
+
+
+def queues(connection: psycopg.Connection[Any]) -> list[QueueStats]:
+    """Every queue that has jobs or settings, by name."""
+    return _read(connection, QueueStats, "select {columns} from pgqueue.queue_stats v order by v.queue", {})
+
+
+def workers(connection: psycopg.Connection[Any], *, stopped: bool = False) -> list[WorkerInfo]:
+    """Worker processes by age; those that died within a day as well. stopped: and those that ended in order."""
+    sql = "select {columns} from pgqueue.workers v where %(stopped)s or v.state <> 'stopped' order by v.id"
+    return _read(connection, WorkerInfo, sql, {"stopped": stopped})
+
+
+def jobs(
+    connection: psycopg.Connection[Any],
+    *,
+    queue: str | None = None,
+    kind: str | None = None,
+    state: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[JobInfo]:
+    """Jobs, the newest first; None of a filter means any.
+
+    before:  only jobs with a smaller id: that of the last one of a page, to get the next.
+    limit:   at most so many.
+    """
+    params = {"queue": queue, "kind": kind, "state": state, "before": before, "limit": limit}
+    return _read(connection, JobInfo, _JOBS, params)
+
+
+def job(connection: psycopg.Connection[Any], id: int) -> JobInfo:
+    """One job. Raises `JobNotFound`."""
+    found = _read(connection, JobInfo, "select {columns} from pgqueue.jobs v where v.id = %(id)s", {"id": id})
+    if not found:
+        raise JobNotFound(f"job {id} does not exist. It may have finished and been removed by retention")
+    return found[0]
+
+
+def attempts(connection: psycopg.Connection[Any], id: int) -> list[AttemptInfo]:
+    """The attempts of a job that did not succeed, oldest first."""
+    sql = "select {columns} from pgqueue.attempt v where v.job = %(id)s order by v.claims"
+    return _read(connection, AttemptInfo, sql, {"id": id})
+
+
+def _read(connection: psycopg.Connection[Any], row: type[T], sql: str, params: Mapping[str, Any]) -> list[T]:
+    """Rows of a query as `row`; {columns} in it stands for its fields."""
+    columns = ", ".join(f"v.{name}" for name in cast("Any", row).__slots__)
+
+    def read(rows: Sequence[Sequence[Any]]) -> list[T]:
+        return [row(*values) for values in rows]
+
+    return cast("list[T]", run(connection, _ask(Call(sql.format(columns=columns), params, read))))
+
+
+def _ask(call: Call[list[T]]) -> Script[list[T]]:
+    rows: list[T] = yield call
+    return rows
