@@ -1,0 +1,113 @@
+"""What a type checker must say of code that uses pgqueue; test_typing.py compares.
+
+A comment `# E: code` is an error mypy must find in that line, `# R: type` what it must reveal. Never run.
+"""
+
+from typing import Any, reveal_type
+
+import psycopg
+import sqlalchemy
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session
+
+from pgqueue import Backoff, Job, JobContext, enqueue, enqueue_many, job
+
+
+class LikeAsyncpg:
+    """The signatures of asyncpg's Connection, which has no types of its own."""
+
+    async def fetch(self, query: str, *args: Any, timeout: float | None = None, record_class: Any = None) -> list[Any]:
+        return []
+
+    def get_server_pid(self) -> int:
+        return 0
+
+
+@job
+def plain(invoice_id: int, currency: str = "EUR") -> str:
+    return currency
+
+
+@job(queue="billing", max_attempts=5, timeout=30, backoff=Backoff(base=2))
+def charge(ctx: JobContext, invoice_id: int, *, currency: str = "EUR") -> None: ...
+
+
+@job
+async def fetch(ctx: JobContext, url: str) -> bytes:
+    return b""
+
+
+@job(priority=0)
+async def send(address: str, retries: int | None = None) -> int:
+    return 1
+
+
+def right() -> None:
+    plain.job(1)
+    plain.job(1, "USD")
+    plain.job(invoice_id=1, currency="USD")
+    charge.job(1)
+    charge.job(invoice_id=1, currency="USD")
+    fetch.job("https://example.org")
+    send.job("a@example.org", retries=None)
+    charge.job(1).options(priority=0, delay=60)
+
+
+def wrong() -> None:
+    plain.job("x")  # E: arg-type
+    plain.job()  # E: call-arg
+    plain.job(1, 2)  # E: arg-type
+    plain.job(1, nope=1)  # E: call-arg
+    charge.job("x")  # E: arg-type
+    charge.job(nope=1)  # E: call-arg
+    charge.job(1, "USD")  # E: call-arg
+    fetch.job(1)  # E: arg-type
+    fetch.job()  # E: call-arg
+    send.job(retries=1)  # E: call-arg
+    send.job("a@example.org", retries="x")  # E: arg-type
+    charge.job(1).options(priority="high")  # E: typeddict-item,arg-type
+    charge.job(1).options(nope=1)  # E: call-arg
+    Job("charge", priority="high")  # E: arg-type
+    charge(1)  # E: call-arg,arg-type
+    job(queue=5)  # E: call-overload
+
+
+def still_the_function(ctx: JobContext) -> None:
+    reveal_type(plain(1))  # R: str
+    reveal_type(charge.job(1))  # R: pgqueue.job.Job
+    plain("x")  # E: arg-type
+    charge(ctx, 1, currency="USD")
+
+
+async def awaited(ctx: JobContext) -> None:
+    reveal_type(await fetch(ctx, "https://example.org"))  # R: bytes
+    reveal_type(await send("a@example.org"))  # R: int
+
+
+def sync(
+    connection: psycopg.Connection[dict[str, Any]],
+    session: Session,
+    core: sqlalchemy.Connection,
+    cursor: psycopg.Cursor,
+) -> None:
+    reveal_type(enqueue(connection, plain.job(1)))  # R: pgqueue.job.Enqueued
+    reveal_type(enqueue(session, plain.job(1)))  # R: pgqueue.job.Enqueued
+    reveal_type(enqueue_many(core, [plain.job(1)]))  # R: list[pgqueue.job.Enqueued]
+    enqueue(None, plain.job(1))  # E: call-overload
+    enqueue(cursor, plain.job(1))  # E: call-overload
+    enqueue(connection, plain)  # E: call-overload
+    enqueue(connection, [plain.job(1)])  # E: call-overload
+    enqueue_many(connection, plain.job(1))  # E: call-overload
+
+
+async def asynchronous(
+    connection: psycopg.AsyncConnection[Any],
+    session: AsyncSession,
+    core: AsyncConnection,
+    postgres: LikeAsyncpg,
+) -> None:
+    reveal_type(await enqueue(connection, plain.job(1)))  # R: pgqueue.job.Enqueued
+    reveal_type(await enqueue(session, plain.job(1)))  # R: pgqueue.job.Enqueued
+    reveal_type(await enqueue_many(core, [plain.job(1)]))  # R: list[pgqueue.job.Enqueued]
+    reveal_type(await enqueue(postgres, plain.job(1)))  # R: pgqueue.job.Enqueued
+    print(enqueue(connection, plain.job(1)).id)  # E: attr-defined,union-attr
