@@ -8,6 +8,7 @@ Handlers that never wait finish without the event loop in between, so a slot now
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import math
 import time
@@ -22,15 +23,12 @@ from pgqueue.task import Task, find
 from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
 from pgqueue.worker.logs import JobLog
-from pgqueue.worker.outcomes import Failed, Outcome, Released, of_error, of_result
+from pgqueue.worker.outcomes import Failed, Outcome, Released, of_error, of_misfit, of_result
 from pgqueue.worker.station import Station
 from pgqueue.worker.threads import Threads
 
 RUN_AT_ONCE: Final = 0.002
 """Seconds a slot runs jobs that never wait before it lets the event loop go round."""
-
-DEFAULT_BACKOFF: Final = Backoff()
-"""For a job whose handler is not known here."""
 
 
 class Slot:
@@ -44,6 +42,8 @@ class Slot:
         self.job: ClaimedJob | None = None
         """The job that runs here now."""
         self._cut: Literal["timeout", "stop", "lost"] | None = None
+        self._closed = False
+        """Whether the job that runs here is the last."""
         self._desk = desk
         self._threads = threads
         self._deadlines = deadlines
@@ -52,7 +52,7 @@ class Slot:
     async def work(self) -> None:
         """Runs one job after another."""
         since = ended = 0.0
-        while True:
+        while not self._closed:
             if not self.station.buffer or ended - since > RUN_AT_ONCE:
                 await self.station.job_waits()
                 since = time.monotonic()
@@ -74,35 +74,35 @@ class Slot:
 
     def cut(self, why: Literal["timeout", "stop", "lost"]) -> None:
         """Stops the running attempt. A coroutine gets CancelledError; a thread is left to itself."""
+        self._closed = self._closed or why == "stop"
         if self.job is not None and self.task is not None and self._cut is None:
             self._cut = why
             self.deadline = math.inf
             self.task.cancel()
 
     async def _run(self, job: ClaimedJob) -> Outcome | None:
-        backoff = DEFAULT_BACKOFF
-        limit: float | None = None
         try:
             task = find(job.kind)
-            backoff = task.backoff
             kwargs = task.arguments(job.args)
-            limit = task.timeout if job.timeout is None else job.timeout.total_seconds()
+        except Exception as error:
+            return of_misfit(job, error)
+        limit = task.timeout if job.timeout is None else job.timeout.total_seconds()
+        try:
             if limit is not None:
                 self.deadline = time.monotonic() + limit
                 self._deadlines.add(self)
             result = await self._call(task, job, limit, kwargs)
         except BaseException as error:  # whatever a handler raises ends its own job, never the worker
             if not isinstance(error, asyncio.CancelledError) or self._cut is None:
-                return of_error(job, backoff, error)
-            return self._was_cut(job, backoff, limit)
+                return of_error(job, task.backoff, error)
+            return self._was_cut(job, task.backoff, limit)
         else:
             return of_result(job, result)
         finally:
             self.deadline = math.inf
-            if self._cut is not None:
-                self._cut = None
-                if self.task is not None:
-                    self.task.uncancel()
+            self._cut = None
+            if self.task is not None and self.task.cancelling():
+                await self._calm(self.task)
 
     async def _call(
         self, task: Task[..., ..., Any], job: ClaimedJob, limit: float | None, kwargs: dict[str, Any]
@@ -111,6 +111,13 @@ class Slot:
         if task.is_async:
             return await task.function(*args, **kwargs)
         return await self._threads.call(functools.partial(task.function, *args, **kwargs))
+
+    async def _calm(self, task: asyncio.Task[None]) -> None:
+        """Takes back a cancellation, ours or the handler's own, so that it cannot hit the next job or end the slot."""
+        while task.uncancel():
+            pass
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)  # one that was asked for and has not struck yet strikes here
 
     def _was_cut(self, job: ClaimedJob, backoff: Backoff, limit: float | None) -> Outcome | None:
         """The outcome of an attempt that `cut` stopped."""

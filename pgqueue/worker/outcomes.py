@@ -8,7 +8,8 @@ import traceback
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from pydantic_core import PydanticSerializationError, to_json
+import psycopg
+from pydantic_core import to_json
 
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import InvalidJob, UnknownKind
@@ -18,6 +19,10 @@ from pgqueue.retry import Backoff
 MAX_RESULT_BYTES: Final = 1_048_576
 MAX_ERROR_CHARS: Final = 2_000
 MAX_TRACEBACK_CHARS: Final = 20_000
+LONGEST_PAUSE: Final = 10 * 365 * 86_400.0
+"""Seconds. A backoff without a sensible cap would end at a moment that no calendar has."""
+DEFAULT_BACKOFF: Final = Backoff()
+"""For a job whose handler is not known here."""
 
 
 class Completed(NamedTuple):
@@ -59,32 +64,44 @@ def of_result(job: ClaimedJob, result: Any) -> Completed | Failed:
         text = to_json(result, inf_nan_mode="constants").decode()
         if "NaN" in text or "Infinity" in text:
             json.loads(text, parse_constant=_refuse_constant)
-    except (PydanticSerializationError, ValueError, RecursionError) as error:
-        return Failed(job, f"InvalidResult: {_type(result)} cannot be stored as JSON: {error}", None, None)
+    except Exception as error:  # a type's own serializer may raise anything
+        return _invalid(job, f"{_type(result)} cannot be stored as JSON: {_text(error)}")
     if has_nul(text):
-        return Failed(
-            job, "InvalidResult: a string in it holds the character U+0000, which Postgres refuses", None, None
-        )
+        return _invalid(job, "a string in it holds the character U+0000, which Postgres refuses")
     if len(text) > MAX_RESULT_BYTES:
         size = f"{len(text):,} characters; the limit is {MAX_RESULT_BYTES:,}"
-        return Failed(job, f"InvalidResult: it takes {size}: store the data elsewhere and return its key", None, None)
+        return _invalid(job, f"it takes {size}: store the data elsewhere and return its key")
     return Completed(job, text)
 
 
 def of_error(job: ClaimedJob, backoff: Backoff, error: BaseException) -> Failed:
-    """The outcome of a handler that raised, or could not be called."""
-    pause = timedelta(seconds=backoff.pause(job.attempt))
+    """The outcome of a handler that raised or was stopped."""
+    # min() in this order: a pause that is no number becomes the longest.
+    pause = timedelta(seconds=min(LONGEST_PAUSE, backoff.pause(job.attempt)))
+    if isinstance(error, asyncio.CancelledError):
+        return Failed(job, f"CancelledError: {_text(error) or 'the handler was cancelled from inside'}", None, pause)
+    return Failed(job, describe(error), _traceback(error), pause)
+
+
+def of_misfit(job: ClaimedJob, error: BaseException) -> Failed:
+    """The outcome of a job whose handler could not be called."""
     match error:
         case InvalidJob():  # the stored arguments do not fit, and the same arguments never will
             return Failed(job, describe(error), None, None)
         case UnknownKind():  # a deploy may bring the handler
-            return Failed(job, describe(error), None, pause)
-        case asyncio.CancelledError():
-            return Failed(
-                job, f"CancelledError: {_text(error) or 'the handler was cancelled from inside'}", None, pause
-            )
+            return Failed(job, describe(error), None, timedelta(seconds=DEFAULT_BACKOFF.pause(job.attempt)))
+        case _:  # a validator of the application's own
+            return of_error(job, DEFAULT_BACKOFF, error)
+
+
+def of_refusal(outcome: Outcome, error: psycopg.DataError) -> Failed:
+    """What to report in place of an outcome that the database cannot store."""
+    match outcome:
+        case Failed():
+            trace = None if outcome.traceback is None else _ascii(outcome.traceback)
+            return outcome._replace(error=_ascii(outcome.error), traceback=trace)
         case _:
-            return Failed(job, describe(error), _traceback(error), pause)
+            return _invalid(outcome.job, f"Postgres cannot store it: {_ascii(_text(error))}")
 
 
 def describe(error: BaseException) -> str:
@@ -96,7 +113,7 @@ def describe(error: BaseException) -> str:
 def _text(error: BaseException) -> str:
     try:
         text = str(error)
-    except Exception as broken:  # an exception whose __str__ raises must not take the worker along
+    except BaseException as broken:  # an exception whose __str__ raises must not take the worker along
         text = f"(its message cannot be read: {type(broken).__name__})"
     return _storable(" ".join(text.split()))
 
@@ -104,14 +121,23 @@ def _text(error: BaseException) -> str:
 def _traceback(error: BaseException) -> str:
     try:
         text = "".join(traceback.format_exception(error))
-    except Exception as broken:
+    except BaseException as broken:
         text = "".join(traceback.format_tb(error.__traceback__)) + f"(cannot be formatted: {type(broken).__name__})"
     return _storable(text[-MAX_TRACEBACK_CHARS:])
+
+
+def _invalid(job: ClaimedJob, why: str) -> Failed:
+    return Failed(job, f"InvalidResult: {why}"[:MAX_ERROR_CHARS], None, None)
 
 
 def _storable(text: str) -> str:
     """Without what a Postgres text cannot hold: NUL and lone surrogates."""
     return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+
+
+def _ascii(text: str) -> str:
+    """For a database whose encoding lacks a character of it."""
+    return text.encode("ascii", errors="backslashreplace").decode()
 
 
 def _type(value: object) -> str:

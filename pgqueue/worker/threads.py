@@ -69,7 +69,7 @@ class Threads:
                 continue
             if error is None:
                 future.set_result(result)
-            elif isinstance(error, StopIteration):  # a future refuses it
+            elif isinstance(error, StopIteration | GeneratorExit):  # a future refuses one, the other closes a coroutine
                 future.set_exception(RuntimeError(f"handler raised {error!r}"))
             else:
                 future.set_exception(error)
