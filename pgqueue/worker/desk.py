@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pgqueue.calls import ClaimedJob
@@ -33,6 +33,12 @@ class Load:
     def outcomes(self) -> list[Outcome]:
         """All that is handed in."""
         return [*self.completed, *self.failed, *self.released]
+
+    def apart(self) -> Iterator[Load]:
+        """A load for each outcome."""
+        yield from (Load(self.worker, completed=[outcome]) for outcome in self.completed)
+        yield from (Load(self.worker, failed=[outcome]) for outcome in self.failed)
+        yield from (Load(self.worker, released=[outcome]) for outcome in self.released)
 
     @property
     def swept(self) -> bool:

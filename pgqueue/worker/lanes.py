@@ -20,6 +20,7 @@ from pgqueue.errors import WorkerLost
 from pgqueue.worker.connection import Trouble, conninfo, execute, pauses
 from pgqueue.worker.desk import Desk, Load
 from pgqueue.worker.logs import JobLog, fields, log
+from pgqueue.worker.outcomes import of_refusal
 
 LANES: Final = 2
 """Two: one is under way in the server while the jobs of the other run here."""
@@ -44,13 +45,14 @@ class Lane:
             load = await self._desk.take()
             started = time.monotonic()
             try:
-                jobs = await self._exchange(connection, load)
+                jobs = await self._trip(connection, load)
             except WorkerLost:
                 self._desk.failed(load)
                 self._on_lost(load.worker)
             except (psycopg.Error, OSError) as error:
                 self._desk.failed(load)
                 self._trouble.begins(error)
+                await self.close()  # whatever became of the exchange: after a reconnect both sides agree again
                 await asyncio.sleep(next(pause))
             except BaseException:
                 self._desk.failed(load)
@@ -89,6 +91,19 @@ class Lane:
         released = await execute(connection, call)
         if released:
             log.info("jobs of a lost answer were given back", extra=fields(jobs=len(released)))
+
+    async def _trip(self, connection: psycopg.AsyncConnection[Any], load: Load) -> list[ClaimedJob]:
+        """As `_exchange`. An outcome that the database cannot store fails its own job, not the trip."""
+        try:
+            return await self._exchange(connection, load)
+        except psycopg.DataError:  # a number too large, or a character that the database's encoding lacks
+            for alone in load.apart():
+                try:
+                    await self._exchange(connection, alone)
+                except psycopg.DataError as error:
+                    refused = [of_refusal(outcome, error) for outcome in alone.outcomes]
+                    await self._exchange(connection, Load(load.worker, failed=refused))
+            return await self._exchange(connection, Load(load.worker, asks=load.asks))
 
     async def _exchange(self, connection: psycopg.AsyncConnection[Any], load: Load) -> list[ClaimedJob]:
         """Hands in all outcomes of `load` and takes the jobs it asks for, in the order they should start.
