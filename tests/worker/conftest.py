@@ -1,0 +1,15 @@
+"""Handlers of one test are unknown to the next, so each may call its own what it likes."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pgqueue.task import registry
+
+
+@pytest.fixture(autouse=True)
+def no_other_handlers() -> Iterator[None]:
+    before = dict(registry)
+    yield
+    registry.clear()
+    registry.update(before)
