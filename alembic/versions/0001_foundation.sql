@@ -32,7 +32,9 @@ create table pgqueue.job (
     autovacuum_vacuum_cost_delay = 0
 );
 
-create index job_ready on pgqueue.job (queue, priority, run_at, id);
+-- The predicate is always true, and only what asks for a queue can use the index: in a table of one row it would look
+-- as good as job_pkey for finding an id, and a plan made then is kept when there are a million.
+create index job_ready on pgqueue.job (queue, priority, run_at, id) where queue is not null;
 
 comment on table pgqueue.job is 'Live jobs: scheduled, ready and running. Written by the functions of this schema only; read the view pgqueue.jobs.';
 comment on column pgqueue.job.id is 'The job''s number, for life: it stays the same in job_archive and after a retry.';

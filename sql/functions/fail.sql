@@ -21,21 +21,22 @@ as $$
 -- p_errors  type and message, one line each. p_tracebacks: null where there is none.
 -- p_retry_in pause before the next attempt; null: do not retry, whatever attempts are left.
 -- Writes    pgqueue.attempt: one row each. pgqueue.job: running → scheduled, or → pgqueue.job_archive as failed.
--- Locks     the rows it names.
+-- Locks     the rows it names, in id order.
 -- Called by pgqueue/worker/lanes.py; pgqueue.rescue.
 declare
     v_now   constant timestamptz := clock_timestamp();
     v_known bigint[];
     v_wake  record;
 begin
+    -- any (array[…]): see pgqueue.finish.
     with told as materialized (
         select t.* from unnest(p_ids, p_claims, p_errors, p_tracebacks, p_retry_in) t (id, claims, error, traceback, retry_in)
     ),
     held as materialized (
         select j.*, t.error, t.traceback, case when j.attempt < j.max_attempts then t.retry_in end as retry_in
         from told t
-        join pgqueue.job j on j.id = t.id and j.claims = t.claims and j.worker = p_worker
-        order by j.id
+        join pgqueue.job j on j.id = any (array[t.id]) and j.claims = t.claims and j.worker = p_worker
+        order by t.id                                         -- not j.id: it could be read off job_pkey
         for update of j
     ),
     noted as (
@@ -46,10 +47,10 @@ begin
         update pgqueue.job j
         set worker = null, claimed_at = null, run_at = v_now + h.retry_in
         from held h
-        where j.id = h.id and h.retry_in is not null
+        where j.id = any (array[h.id]) and h.retry_in is not null
     ),
     gone as (
-        delete from pgqueue.job j using held h where j.id = h.id and h.retry_in is null
+        delete from pgqueue.job j using held h where j.id = any (array[h.id]) and h.retry_in is null
     ),
     kept as (
         insert into pgqueue.job_archive_ended (
@@ -67,7 +68,7 @@ begin
     for v_wake in
         select j.queue, min(j.run_at) as run_at
         from unnest(v_known) k (id)
-        join pgqueue.job j on j.id = k.id
+        join pgqueue.job j on j.id = any (array[k.id])
         where j.worker is null
         group by j.queue
     loop

@@ -13,19 +13,22 @@ as $$
 --
 --   Records jobs as completed: they leave the live table for the archive, in one statement.
 --
+--   id = any (array[…]), not id = …: an equality lets the planner walk the whole of job_pkey and look for each job among
+--   those told, and small or stale statistics make it choose that: minutes instead of milliseconds. Here it cannot.
+--
 -- p_results one per id, or null when no handler returned anything.
 -- Writes    pgqueue.job → pgqueue.job_archive, only where worker and claim still match.
--- Locks     the rows it names.
+-- Locks     the rows it names, in id order: a rescue of the same jobs waits, and never for each other.
 -- Called by pgqueue.exchange.
 begin
     return query
     with told as (
-        select t.id, t.claims, t.result from unnest(p_ids, p_claims, p_results) t (id, claims, result)
+        select t.id, t.claims, t.result from unnest(p_ids, p_claims, p_results) t (id, claims, result) order by t.id
     ),
     gone as (
         delete from pgqueue.job j
         using told t
-        where j.id = t.id and j.claims = t.claims and j.worker = p_worker
+        where j.id = any (array[t.id]) and j.claims = t.claims and j.worker = p_worker
         returning j.*, t.result
     ),
     kept as (

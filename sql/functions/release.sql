@@ -12,17 +12,18 @@ as $$
 --
 -- Returns   the ids that were still held under that claim; the rest had moved on.
 -- Writes    pgqueue.job: running → ready.
--- Locks     the rows it names.
+-- Locks     the rows it names, in id order.
 -- Called by pgqueue/worker/lanes.py, at shutdown; pgqueue.reconcile.
 declare
     v_released bigint[];
     v_queues   text[];
 begin
+    -- any (array[…]): see pgqueue.finish.
     with given as (
         update pgqueue.job j
         set worker = null, claimed_at = null, attempt = j.attempt - 1
-        from unnest(p_ids, p_claims) t (id, claims)
-        where j.id = t.id and j.claims = t.claims and j.worker = p_worker
+        from (select u.* from unnest(p_ids, p_claims) u (id, claims) order by u.id) t
+        where j.id = any (array[t.id]) and j.claims = t.claims and j.worker = p_worker
         returning j.id, j.queue
     )
     select coalesce(array_agg(g.id), '{}'), coalesce(array_agg(distinct g.queue), '{}') into v_released, v_queues

@@ -117,7 +117,9 @@ def exchange(
 ) -> list[Row]:
     return rows(
         conn,
-        "select * from pgqueue.exchange(%s, %s::bigint[], %s::integer[], null, %s, %s, %s::timestamptz[], %s::bigint[])",
+        """select * from pgqueue.exchange(
+               %s, %s::bigint[], %s::integer[], null, %s, %s, %s::timestamptz[], %s::bigint[]
+           )""",
         [worker, *tokens(finished), list(queues), list(limits), *after],
     )
 
