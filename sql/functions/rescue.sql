@@ -5,59 +5,84 @@ returns table (worker bigint, jobs integer)
 language plpgsql
 set jit = off
 as $$
--- rescue(silence, patience) → the workers found dead, and how many jobs each gave back
+-- rescue(silence, patience) → the workers found dead or with jobs left behind, and how many jobs each gave back
 --
 --   A worker is dead when its liveness lock is free and its last beat older than p_silence, or when its last beat is
 --   older than p_patience though the lock looks held (a half-open connection). Its running attempts count as failed:
 --   the jobs are tried again, at once if it was their first attempt, or end as failed if it was their last.
 --
---   A claim that was under way at that moment may commit just after; so each dead worker is looked at once more later.
+--   A claim that was under way when its worker died or left may commit just after, and nobody would know of it. So each
+--   is looked at once more, p_patience later. Such jobs of a worker that left go back, the attempt not counted.
 --
 -- Writes    pgqueue.worker, pgqueue.attempt, pgqueue.job, pgqueue.job_archive.
--- Locks     advisory (alive, worker) of the dead, until the transaction ends. Reads the whole of pgqueue.job once for
---           each death: there is no index on the worker, it would cost every claim its HOT update.
+-- Locks     advisory (alive, worker) of the dead, until the transaction ends. Reads the whole of pgqueue.job once when
+--           there is a worker to look for: there is no index on it, it would cost every claim its HOT update.
 -- Called by pgqueue/worker/leader.py, every second.
 declare
     v_now    constant timestamptz := clock_timestamp();
+    v_ended  bigint[];
     v_worker record;
-    v_ids    bigint[];
-    v_claims integer[];
-    v_pauses interval[];
 begin
-    for v_worker in
-        select w.id, w.name, w.died_at
+    with ended as materialized (
+        select w.id
         from pgqueue.worker w
         where (w.stopped_at is null and w.died_at is null and case      -- case: only try the lock of the silent
                 when w.heartbeat_at > v_now - p_silence then false
                 when w.heartbeat_at < v_now - p_patience then true
+                when exists (                                           -- our own: trying it would succeed
+                    select from pg_locks l
+                    where l.locktype = 'advisory' and l.pid = pg_backend_pid() and l.classid = 1885827331
+                        and l.objid = w.id::integer::oid and l.objsubid = 2
+                ) then false
                 else pg_try_advisory_xact_lock(1885827331, w.id::integer)
             end)
-            or (w.swept_at is null and w.died_at < v_now - p_patience)
+            or (w.swept_at is null and coalesce(w.died_at, w.stopped_at) < v_now - p_patience)
         order by w.id
         for update skip locked
-    loop
+    ),
+    marked as (
         update pgqueue.worker w
-        set died_at = coalesce(w.died_at, v_now), swept_at = case when w.died_at is not null then v_now end, running = 0
-        where w.id = v_worker.id;
+        set died_at = case when w.stopped_at is null then coalesce(w.died_at, v_now) end, running = 0,
+            swept_at = case when coalesce(w.died_at, w.stopped_at) is not null then v_now end
+        from ended e
+        where w.id = e.id
+        returning w.id
+    )
+    select array_agg(m.id) into v_ended from marked m;
+    if v_ended is null then
+        return;
+    end if;
 
-        select array_agg(j.id), array_agg(j.claims),
-            array_agg(case when j.attempt <= 1 then interval '0' else least(power(2, j.attempt - 2), 3600) * interval '1 second' end)
-        into v_ids, v_claims, v_pauses
-        from pgqueue.job j
-        where j.worker = v_worker.id;
-
-        if v_ids is not null then
+    for v_worker in
+        with held as (
+            select
+                j.worker, array_agg(j.id) as ids, array_agg(j.claims) as claims,
+                array_agg(
+                    case when j.attempt <= 1 then 0 else least(power(2, least(j.attempt - 2, 12)), 3600) end * interval '1 second'
+                ) as pauses
+            from pgqueue.job j
+            where j.worker = any (v_ended)
+            group by j.worker
+        )
+        select
+            w.id, w.stopped_at, coalesce(cardinality(h.ids), 0) as jobs, h.ids, h.claims, h.pauses,
+            format('WorkerDied: worker %s (%s) died while it ran this job', w.id, w.name) as error
+        from pgqueue.worker w
+        left join held h on h.worker = w.id
+        where w.id = any (v_ended) and (h.ids is not null or w.swept_at is null)
+        order by w.id
+    loop
+        if v_worker.stopped_at is not null then
+            perform pgqueue.release(v_worker.id, v_worker.ids, v_worker.claims);
+        elsif v_worker.jobs > 0 then
             perform pgqueue.fail(
-                v_worker.id, v_ids, v_claims,
-                array_fill(format('WorkerDied: worker %s (%s) died while it ran this job', v_worker.id, v_worker.name), array[cardinality(v_ids)]),
-                array_fill(null::text, array[cardinality(v_ids)]), v_pauses
+                v_worker.id, v_worker.ids, v_worker.claims, array_fill(v_worker.error, array[v_worker.jobs]),
+                array_fill(null::text, array[v_worker.jobs]), v_worker.pauses
             );
         end if;
-        if v_worker.died_at is null or v_ids is not null then
-            worker := v_worker.id;
-            jobs := coalesce(cardinality(v_ids), 0);
-            return next;
-        end if;
+        worker := v_worker.id;
+        jobs := v_worker.jobs;
+        return next;
     end loop;
 end;
 $$;

@@ -1,0 +1,199 @@
+"""rescue: who is dead, and what becomes of its jobs."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.sql.verbs import (
+    claim,
+    claimed,
+    dead_worker,
+    enqueue,
+    enqueue_many,
+    heartbeat,
+    ids,
+    job,
+    live,
+    register,
+    rescue,
+    row,
+    silent_for,
+    state,
+    value,
+)
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("silence", ["0 s", "2 s", "29 s"])
+def test_a_worker_whose_lock_is_held_lives(db, sessions, silence):
+    """A beat may be late: the machine is overloaded, the process swapped out. The lock says that it is there."""
+    (steward,) = sessions(1)
+    worker = register(steward)
+    held = claimed(db, worker)
+    silent_for(db, worker, silence)
+
+    assert rescue(db) == {}
+    assert state(db, held.id) == "running"
+
+
+def test_a_worker_whose_lock_is_free_but_beats_lives(db, sessions):
+    """Its session was lost and it reconnects: a moment without the lock is no death."""
+    worker = dead_worker(sessions)
+    silent_for(db, worker, "2 s")
+
+    assert rescue(db) == {}
+
+
+def test_a_worker_whose_lock_is_free_and_who_is_silent_is_dead(db, sessions):
+    """The process was killed: its jobs start again elsewhere within seconds."""
+    worker = dead_worker(sessions)
+    held = claimed(db, worker)
+    silent_for(db, worker, "4 s")
+
+    assert rescue(db) == {worker: 1}
+    assert state(db, held.id) == "ready"
+    assert value(db, "select died_at from pgqueue.worker") is not None
+
+
+def test_a_worker_that_is_silent_for_too_long_is_dead_though_its_lock_looks_held(db, sessions):
+    """A half-open connection: the machine is gone and the server does not know yet."""
+    (steward,) = sessions(1)
+    worker = register(steward)
+    held = claimed(db, worker)
+    silent_for(db, worker, "31 s")
+
+    assert rescue(db) == {worker: 1}
+    assert state(db, held.id) == "ready"
+
+
+def test_a_leader_whose_own_beat_is_late_does_not_declare_itself_dead(db, sessions):
+    """Its lock is its own, so trying for it succeeds: that must not count as free."""
+    (steward,) = sessions(1)
+    worker = register(steward)
+    held = claimed(db, worker)
+    silent_for(db, worker, "10 s")
+
+    assert rescue(steward) == {}
+    assert state(db, held.id) == "running"
+    heartbeat(steward, worker)
+
+
+def test_the_dead_are_found_once(db, sessions):
+    """A leader's tick comes every second."""
+    worker = dead_worker(sessions)
+
+    assert rescue(db) == {worker: 0}
+    assert rescue(db) == {}
+
+
+def test_the_attempt_that_died_is_on_record(db, sessions):
+    """A crash is an attempt, with its own error text."""
+    worker = dead_worker(sessions, "web-1:77")
+    held = claimed(db, worker)
+
+    rescue(db)
+
+    noted = row(db, "select * from pgqueue.attempt")
+    assert (noted.job, noted.claims, noted.attempt, noted.worker, noted.traceback) == (held.id, 1, 1, worker, None)
+    assert noted.error == f"WorkerDied: worker {worker} (web-1:77) died while it ran this job"
+    assert job(db, held.id).attempt == 1
+
+
+def test_after_its_first_attempt_a_job_is_ready_at_once(db, sessions):
+    """Most crashes are deployments and machines, not the job's doing."""
+    held = claimed(db, dead_worker(sessions))
+
+    rescue(db)
+
+    assert ids(claim(db)) == [held.id]
+
+
+@pytest.mark.parametrize(("attempt", "pause"), [(2, 1), (3, 2), (6, 16), (14, 3600), (2000, 3600), (32000, 3600)])
+def test_after_later_attempts_it_pauses_ever_longer(db, sessions, attempt, pause):
+    """It may be the job that kills its workers. The pause has an end, and so has the arithmetic."""
+    worker = dead_worker(sessions)
+    id = enqueue(db, max_attempts=32767)
+    db.execute("update pgqueue.job set attempt = %s", [attempt - 1])
+    claim(db, worker)
+
+    rescue(db)
+
+    assert state(db, id) == "scheduled"
+    finished_at = value(db, "select finished_at from pgqueue.attempt")
+    assert abs(live(db, id).run_at - finished_at - timedelta(seconds=pause)) < timedelta(seconds=1)
+
+
+def test_a_job_that_kills_its_workers_ends_as_failed(db, sessions):
+    """And stops killing."""
+    id = enqueue(db, max_attempts=2)
+    for _ in range(2):
+        worker = dead_worker(sessions)
+        assert ids(claim(db, worker)) == [id]
+        rescue(db)
+
+    assert state(db, id) == "failed"
+    assert job(db, id).error.startswith("WorkerDied: ")
+    assert value(db, "select count(*) from pgqueue.attempt") == 2
+
+
+def test_many_dead_workers_are_dealt_with_at_once(db, sessions):
+    """A machine takes all its workers along. The living and their jobs stay as they are."""
+    (steward,) = sessions(1)
+    living = register(steward)
+    dead = [dead_worker(sessions) for _ in range(3)]
+    enqueue_many(db, [{"kind": "noop"}] * 8)
+    kept = claim(db, living, 2)
+    for count, worker in enumerate(dead, start=1):
+        claim(db, worker, count)
+
+    assert rescue(db) == {dead[0]: 1, dead[1]: 2, dead[2]: 3}
+    assert [state(db, id) for id in ids(kept)] == ["running"] * 2
+    assert value(db, "select count(*) from pgqueue.jobs where state = 'ready'") == 6
+
+
+@pytest.mark.parametrize("fate", ["died", "left"])
+def test_a_claim_that_commits_after_the_end_is_found_by_a_later_look(db, sessions, fate):
+    """The claim had asked whether its worker lives, and was told yes, a moment before. The worker never heard of it."""
+    (steward,) = sessions(1)
+    worker = register(steward)
+    if fate == "died":
+        silent_for(db, worker, "31 s")
+        assert rescue(db) == {worker: 0}
+    else:
+        steward.execute("select pgqueue.leave(%s)", [worker])
+    straggler = claimed(db, worker)
+
+    assert rescue(db) == {}
+    db.execute(
+        """update pgqueue.worker
+           set died_at = died_at - interval '31 s', stopped_at = stopped_at - interval '31 s'"""
+    )
+
+    assert rescue(db) == {worker: 1}
+    assert state(db, straggler.id) == "ready"
+    assert value(db, "select swept_at from pgqueue.worker") is not None
+    assert live(db, straggler.id).attempt == (1 if fate == "died" else 0)
+
+
+def test_the_later_look_is_the_last(db, sessions):
+    """Each look reads all live jobs."""
+    worker = dead_worker(sessions)
+    rescue(db)
+    db.execute("update pgqueue.worker set died_at = died_at - interval '31 s'")
+
+    assert rescue(db) == {}
+    swept_at = value(db, "select swept_at from pgqueue.worker where id = %s", [worker])
+    assert swept_at is not None
+    rescue(db)
+    assert value(db, "select swept_at from pgqueue.worker where id = %s", [worker]) == swept_at
+
+
+def test_the_arguments_say_how_long_is_too_long(db, sessions):
+    """For tests and for people with other networks."""
+    (steward,) = sessions(1)
+    worker = register(steward)
+    silent_for(db, worker, "2 s")
+
+    assert rescue(db, silence="1 s", patience="3 s") == {}
+    assert rescue(db, silence="1 s", patience="1 s") == {worker: 0}
