@@ -11,10 +11,12 @@ as $$
 --           not look dead.
 begin
     perform set_config('synchronous_commit', 'off', true);      -- a lost beat is followed by another
-    perform pgqueue.check_worker(p_worker);
     update pgqueue.worker w
     set heartbeat_at = clock_timestamp(), running = p_running, stopping = p_stopping
-    where w.id = p_worker;
+    where w.id = p_worker and w.died_at is null and w.stopped_at is null;
+    if not found then                                           -- also when a rescue was faster by an instant
+        perform pgqueue.check_worker(p_worker);
+    end if;
 end;
 $$;
 
