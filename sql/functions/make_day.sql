@@ -7,9 +7,11 @@ as $$
 --   Makes one day's partition of a half of the archive ('completed' or 'ended'), unless it exists. Rows of that day
 --   that already came, because nobody had made it, move in.
 --
---   Attached, not created in place: attaching lets readers and writers of the archive go on.
+--   Attached, not created in place: attaching lets readers and writers of the archive go on. Only the default partition
+--   is closed meanwhile: a row that came into it between moving and attaching would make the attaching fail.
 --
 -- Writes    a table pgqueue.job_archive_<half>_<yyyymmdd>.
+-- Locks     the half's default partition, until the transaction ends.
 -- Called by pgqueue.maintain.
 declare
     v_half    constant text := 'job_archive_' || p_half;
@@ -20,6 +22,7 @@ begin
     if to_regclass('pgqueue.' || v_name) is not null then
         return;
     end if;
+    execute format('lock table pgqueue.%I in access exclusive mode', v_half || '_default');
     execute format('create table pgqueue.%I (like pgqueue.%I including all)', v_name, v_half);
     execute format(
         'with early as (delete from pgqueue.%I d where d.finished_at >= %L and d.finished_at < %L returning d.*)
