@@ -8,6 +8,7 @@ as $$
 --   next beat; until then the beats alone keep the worker alive.
 --
 -- Raises    PQ005 when the worker was declared dead.
+-- Writes    nothing.
 -- Locks     advisory (alive, worker), until the session ends.
 -- Called by pgqueue/worker/steward.py, after a reconnect.
 begin

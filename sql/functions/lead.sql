@@ -7,6 +7,7 @@ as $$
 --   One worker of the fleet does what needs doing once: rescue and retention. The lock belongs to a session, so it is
 --   free again the moment its holder dies; being leader is asked at each tick, never remembered.
 --
+-- Writes    nothing.
 -- Locks     advisory (leader), until the session ends.
 -- Called by pgqueue/worker/leader.py, on the steward's connection.
 begin
