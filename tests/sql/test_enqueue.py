@@ -143,15 +143,15 @@ def test_it_works_without_pgqueue_in_the_search_path(db):
 @pytest.mark.parametrize("moment", ["-infinity", "infinity", "0044-03-15 BC", "10000-01-01"])
 def test_a_run_at_that_clients_cannot_read_is_refused(db, moment):
     """Claimed by a worker whose language has no such date, it would fail the whole batch, again and again."""
-    with pytest.raises(psycopg.Error, match="run_at .* out of range"):
+    with pytest.raises(psycopg.Error, match=r"run_at .* out of range"):
         enqueue(db, run_at=moment)
 
 
 def test_durations_that_clients_cannot_read_are_refused(db):
     """Python's timedelta ends at 2.7 million years, and a date in Python at the year 9999."""
-    with pytest.raises(psycopg.Error, match="timeout .* out of range"):
+    with pytest.raises(psycopg.Error, match=r"timeout .* out of range"):
         enqueue(db, timeout="5000000 years")
-    with pytest.raises(psycopg.Error, match="delay .* out of range"):
+    with pytest.raises(psycopg.Error, match=r"delay .* out of range"):
         enqueue(db, delay="9000 years")
-    with pytest.raises(psycopg.Error, match="delay .* out of range"):
+    with pytest.raises(psycopg.Error, match=r"delay .* out of range"):
         enqueue(db, delay="-9000 years")

@@ -1,0 +1,123 @@
+"""fail: an attempt that did not succeed, and what becomes of its job."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.sql.verbs import (
+    A,
+    claim,
+    claimed,
+    enqueue,
+    enqueue_many,
+    everything,
+    fail,
+    ids,
+    job,
+    live,
+    row,
+    rows,
+    value,
+)
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_job_with_attempts_left_waits_for_its_next_one(db):
+    """The pause is the worker's to choose: backoff and jitter are policy."""
+    taken = claimed(db, max_attempts=2)
+
+    assert fail(db, A, [taken], retry_in="90 s") == []
+
+    waiting = live(db, taken.id)
+    noted = row(db, "select * from pgqueue.attempt")
+    assert job(db, taken.id).state == "scheduled"
+    assert waiting.run_at - noted.finished_at == timedelta(seconds=90)
+    assert (waiting.worker, waiting.claimed_at, waiting.attempt, waiting.claims) == (None, None, 1, 1)
+
+
+def test_the_attempt_stays_on_record(db):
+    """The story of a job survives its retries."""
+    taken = claimed(db)
+    claimed_at = live(db, taken.id).claimed_at
+
+    fail(db, A, [taken], "ValueError: no such invoice", "Traceback …", retry_in="0")
+
+    noted = row(db, "select * from pgqueue.attempt")
+    assert (noted.job, noted.claims, noted.attempt, noted.worker) == (taken.id, 1, 1, A)
+    assert (noted.error, noted.traceback) == ("ValueError: no such invoice", "Traceback …")
+    assert noted.started_at == claimed_at
+    assert noted.finished_at > noted.started_at
+    assert job(db, taken.id).error == "ValueError: no such invoice"
+
+
+def test_the_last_attempt_ends_the_job_as_failed_whatever_pause_was_asked_for(db):
+    """Attempts used up are used up: the worker need not count."""
+    enqueue(db, max_attempts=2)
+
+    fail(db, A, claim(db), "ValueError: first", retry_in="0")
+    (taken,) = claim(db)
+    fail(db, A, [taken], "ValueError: second", retry_in="0")
+
+    dead = job(db, taken.id)
+    assert live(db, taken.id) is None
+    assert (dead.state, dead.attempt, dead.error) == ("failed", 2, "ValueError: second")
+    assert dead.started_at <= dead.finished_at
+    assert [noted.error for noted in rows(db, "select error from pgqueue.attempt order by claims")] == [
+        "ValueError: first",
+        "ValueError: second",
+    ]
+
+
+def test_no_retry_ends_the_job_as_failed_whatever_attempts_are_left(db):
+    """Some errors do not get better by waiting."""
+    taken = claimed(db, max_attempts=20)
+
+    fail(db, A, [taken], retry_in=None)
+
+    assert job(db, taken.id).state == "failed"
+    assert value(db, "select count(*) from pgqueue.attempt") == 1
+
+
+def test_a_batch_may_hold_every_outcome(db):
+    """Each job by its own error, pause and attempts."""
+    enqueue_many(db, [{"kind": "noop", "max_attempts": attempts} for attempts in (1, 2, 2, 2)])
+    taken = claim(db, A, 4)
+    fail(db, A, taken[3:], retry_in="1 hour")
+
+    lost = db.execute(
+        """select * from pgqueue.fail(%s, %s, %s, array['e0', 'e1', 'e2', 'e3'], array['t0', null, 't2', null],
+               array['1 s', '1 hour', null, '1 s']::interval[])""",
+        [A, ids(taken), [each.claims for each in taken]],
+    ).fetchall()
+
+    assert lost == [(taken[3].id,)]
+    assert [job(db, id).state for id in ids(taken)] == ["failed", "scheduled", "failed", "scheduled"]
+    assert [job(db, id).error for id in ids(taken)] == ["e0", "e1", "e2", "ValueError: no"]
+    noted = rows(db, "select error, traceback from pgqueue.attempt order by job")
+    assert noted == [("e0", "t0"), ("e1", None), ("e2", "t2"), ("ValueError: no", None)]
+
+
+def test_a_retry_at_once_is_ready_at_once(db):
+    """For a worker that died there is nothing to wait for."""
+    taken = claimed(db)
+
+    fail(db, A, [taken], retry_in="0")
+
+    assert ids(claim(db)) == [taken.id]
+
+
+def test_a_retry_goes_behind_those_that_are_ready(db):
+    """run_at moves, so a job that fails in circles does not hold up the rest of its priority."""
+    taken = claimed(db)
+    other = enqueue(db)
+
+    fail(db, A, [taken], retry_in="0")
+
+    assert ids(claim(db, limit=2)) == [other, taken.id]
+
+
+def test_nothing_to_fail_is_no_error(db):
+    """Nor does it write."""
+    assert fail(db, A, []) == []
+    assert everything(db) == []
