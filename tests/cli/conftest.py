@@ -47,7 +47,7 @@ def process(environment, dsn, tmp_path) -> Iterator[Callable[..., subprocess.Pop
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "pgqueue", *map(str, arguments)]
+        command = [sys.executable, "-P", "-m", "pgqueue", *map(str, arguments)]  # -P: as the console script
         told = os.environ | {"PGQUEUE_DSN": dsn, "PYTHONPATH": str(ROOT)}
         pipe = subprocess.PIPE
         begun = subprocess.Popen(command, cwd=tmp_path, env=told, stdout=pipe, stderr=pipe, text=True)

@@ -28,14 +28,16 @@ def installed(tmp_path_factory):
 
 def test_the_wheel_migrates(installed, empty_dsn, fresh, dump, tmp_path):
     """From an empty folder, without the checkout in reach."""
-    code = "from pgqueue import migrations; print(migrations.__file__); migrations.migrate(__import__('sys').argv[1])"
+    code = "import pgqueue.cli; print(pgqueue.cli.__file__); pgqueue.cli.main()"
     environment = os.environ | {"PYTHONPATH": str(installed)}
-    done = subprocess.run(
-        [sys.executable, "-c", code, empty_dsn], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", code, "migrate", "--dsn", empty_dsn]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(str(installed))
+    assert done.stdout.splitlines() == [
+        str(installed / "pgqueue" / "cli" / "__init__.py"),
+        "schema pgqueue made, revision 0001",
+    ]
     from_checkout = fresh()
     migrations.migrate(from_checkout)
     assert dump(empty_dsn) == dump(from_checkout)
