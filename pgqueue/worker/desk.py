@@ -192,6 +192,8 @@ class Desk:
     def _load(self) -> Load:
         load = Load(self.worker, self._completed, self._failed, self._released)
         self._completed, self._failed, self._released = [], [], []
+        if self.closing:  # whatever a bell may want to look at
+            return load
         now = time.monotonic()
         for station in self.stations.values():
             ask = station.ask(now, MOST if self.claimable is None else self.claimable)

@@ -69,7 +69,7 @@ class Station:
             return None
         self._asked += wanted
         looks, self._looks = self._looks, []
-        return Ask(self, wanted, now >= self._sweep_at, looks)
+        return Ask(self, wanted, bool(looks) or now >= self._sweep_at, looks)
 
     @property
     def cursor(self) -> tuple[Sequence[datetime | None], Sequence[int | None]]:
@@ -91,16 +91,18 @@ class Station:
             if not look.done():
                 look.set_result(len(jobs))
         if len(jobs) < ask.wanted:
-            if swept:
+            if not swept:
+                self._sweep_at = now  # look behind the cursor before believing that nothing is left
+            elif not self._looks:  # else stay open: this claim is older than the wish to look again
                 self.open = False
                 self.went_dry.set()
-            else:
-                self._sweep_at = now  # look behind the cursor before believing that nothing is left
 
     def unask(self, ask: Ask) -> None:
         """An ask failed: no jobs will come by it."""
         self._asked -= ask.wanted
         self._looks += ask.looks
+        if ask.looks:
+            self.open = True
         if ask.swept:
             self._sweep_at = 0.0
 
