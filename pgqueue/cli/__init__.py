@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import pgqueue
-from pgqueue.cli import enqueue, jobs, migrate, status, worker
+from pgqueue.cli import demo, enqueue, jobs, migrate, status, worker
 from pgqueue.cli.failure import Group
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command()(status.status)
 app.command()(enqueue.enqueue)
 app.add_typer(jobs.app, name="jobs")
 app.command()(worker.worker)
+app.command()(demo.demo)
 
 
 def _version(wanted: bool) -> None:
