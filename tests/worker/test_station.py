@@ -58,8 +58,8 @@ async def test_a_claim_from_the_cursor_that_finds_nothing_is_followed_by_a_sweep
 
 
 async def test_an_older_claim_that_finds_nothing_does_not_make_it_forget_a_look(station):
-    """Two lanes: one is told to look, then the empty answer to the other's older claim comes. Were the station closed by
-    it, the look would never be made, its bell would wait for ever, and the queue would be deaf."""
+    """Two lanes: one is told to look, then the empty answer to the other's older claim comes. Were the station closed
+    by it, the look would never be made, its bell would wait for ever, and the queue would be deaf."""
     older = station.ask(NOW, 5)
     look = station.look()
     receive(station, older)

@@ -100,3 +100,13 @@ def attempts(db: psycopg.Connection, job: int) -> list[tuple[int, str]]:
 def worker_ids(db: psycopg.Connection) -> list[int]:
     """Of the workers that live, oldest first."""
     return values(db, "select id from pgqueue.workers where state in ('running', 'stopping', 'silent') order by id")
+
+
+def connections(db: psycopg.Connection, *roles: str) -> list[int]:
+    """Server processes of the workers' connections: lane, bell, steward; all of them unless told which."""
+    return values(
+        db,
+        """select pid from pg_stat_activity
+           where datname = current_database() and application_name = any (%s) order by pid""",
+        [[f"pgqueue {role}" for role in roles or ("lane", "bell", "steward")]],
+    )
