@@ -1,7 +1,7 @@
 create or replace function pgqueue.maintain(p_days_ahead integer default 3)
 returns void
 language plpgsql
-set lock_timeout = '2s'
+set lock_timeout = '500ms'
 as $$
 -- maintain(days ahead) → nothing
 --
@@ -11,7 +11,10 @@ as $$
 --   Days are those of UTC. Default time: completed 1 day, other outcomes 14 days; pgqueue.queue overrides it. Rows of a
 --   queue that keeps longer move to the default partition when their day is dropped.
 --
--- Raises    55P03 when a long read of the archive keeps a lock for 2 s: nothing was done, call again later.
+--   Whoever reads pgqueue.jobs locks the archive from the top down, the half 'ended' before 'completed'. So do we, and
+--   we give up before a second is over: after that Postgres would look for a deadlock, and might end the reader.
+--
+-- Raises    55P03 when a long read of the archive keeps a lock for half a second: nothing was done, call again later.
 -- Writes    partitions of pgqueue.job_archive; pgqueue.attempt and pgqueue.worker: deletes.
 -- Locks     advisory (maintain) until the transaction ends: a second caller returns at once.
 -- Called by pgqueue/worker/leader.py, at start and every hour.
@@ -21,12 +24,14 @@ begin
     if not pg_try_advisory_xact_lock(1885827333, 0) then
         return;
     end if;
+    perform pgqueue.drop_days('ended', interval '14 days');
     for i in 0 .. p_days_ahead loop
-        perform pgqueue.make_day('completed', v_today + i);
         perform pgqueue.make_day('ended', v_today + i);
     end loop;
     perform pgqueue.drop_days('completed', interval '1 day');
-    perform pgqueue.drop_days('ended', interval '14 days');
+    for i in 0 .. p_days_ahead loop
+        perform pgqueue.make_day('completed', v_today + i);
+    end loop;
 
     delete from pgqueue.worker w
     where coalesce(w.stopped_at, w.swept_at) < clock_timestamp() - interval '1 day';
