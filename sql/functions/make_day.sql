@@ -7,11 +7,11 @@ as $$
 --   Makes one day's partition of a half of the archive ('completed' or 'ended'), unless it exists. Rows of that day
 --   that already came, because nobody had made it, move in.
 --
---   Attached, not created in place: attaching lets readers and writers of the archive go on. Only the default partition
---   is closed meanwhile: a row that came into it between moving and attaching would make the attaching fail.
+--   Attached, not created in place: attaching lets readers and writers of the archive go on. Only for a day that has
+--   begun do writers wait: a row on its way to the default partition would make the attaching fail, or fail itself.
 --
 -- Writes    a table pgqueue.job_archive_<half>_<yyyymmdd>.
--- Locks     the half's default partition, until the transaction ends.
+-- Locks     the half against writers if the day has begun, its default partition in any case, until the transaction ends.
 -- Called by pgqueue.maintain.
 declare
     v_half    constant text := 'job_archive_' || p_half;
@@ -22,7 +22,9 @@ begin
     if to_regclass('pgqueue.' || v_name) is not null then
         return;
     end if;
-    execute format('lock table pgqueue.%I in access exclusive mode', v_half || '_default');
+    if v_from <= clock_timestamp() then
+        execute format('lock table pgqueue.%I in share row exclusive mode', v_half);
+    end if;
     execute format('create table pgqueue.%I (like pgqueue.%I including all)', v_name, v_half);
     execute format(
         'with early as (delete from pgqueue.%I d where d.finished_at >= %L and d.finished_at < %L returning d.*)
