@@ -1,0 +1,140 @@
+"""What holds for every function, table and view: it explains itself, and lies where its name says."""
+
+import re
+
+import pytest
+
+from tests.install import ROOT
+from tests.sql.verbs import rows, values
+
+FUNCTIONS = sorted((ROOT / "sql" / "functions").glob("*.sql"))
+VIEWS = sorted((ROOT / "sql" / "views").glob("*.sql"))
+INSTALL = (ROOT / "sql" / "install.sql").read_text()
+
+
+def of_each(files):
+    return pytest.mark.parametrize("file", files, ids=lambda file: file.stem)
+
+
+@of_each(FUNCTIONS)
+def test_a_file_defines_exactly_the_function_of_its_name(file):
+    """Who looks for a verb finds it at the first try."""
+    assert re.findall(r"create or replace function (\S+?)\(", file.read_text()) == [f"pgqueue.{file.stem}"]
+
+
+@of_each(VIEWS)
+def test_a_file_defines_exactly_the_view_of_its_name(file):
+    """The same for views."""
+    assert re.findall(r"create or replace view (\S+)", file.read_text()) == [f"pgqueue.{file.stem}"]
+
+
+@of_each([*FUNCTIONS, *VIEWS, *sorted((ROOT / "sql" / "schema").glob("*.sql"))])
+def test_every_file_is_in_the_table_of_contents_once(file):
+    """One that is not would be missing from what people install by hand."""
+    assert INSTALL.count(f"\\ir {file.parent.name}/{file.name}\n") == 1
+
+
+def test_the_table_of_contents_lists_nothing_else():
+    """A file that was removed would break the installation."""
+    listed = re.findall(r"^\\ir (\S+)$", INSTALL, re.MULTILINE)
+
+    assert [name for name in listed if not (ROOT / "sql" / name).is_file()] == []
+
+
+@of_each(FUNCTIONS)
+def test_every_test_file_of_a_verb_is_found_by_its_name(file):
+    """tests/sql mirrors sql/functions."""
+    together = {
+        "attach": "register",
+        "leave": "register",
+        "settled": "park",
+        "unpark": "park",
+        "check_worker": "exchange",
+        "refuse_state": "cancel",
+    }
+    assert (ROOT / "tests" / "sql" / f"test_{together.get(file.stem, file.stem)}.py").is_file()
+
+
+@pytest.mark.integration
+def test_every_function_opens_with_its_contract(db):
+    """Inside the body, so that \\sf shows it on a live server."""
+    bodies = dict(rows(db, "select p.proname, p.prosrc from pg_proc p where p.pronamespace = 'pgqueue'::regnamespace"))
+
+    assert sorted(bodies) == [file.stem for file in FUNCTIONS]
+    for name, body in bodies.items():
+        header = body.partition("\n")[2].split("\n\n")[0]
+        assert header.startswith(f"-- {name}("), name
+        assert " → " in header.splitlines()[0], name
+        for part in ("Writes", "Called by"):
+            assert re.search(rf"^-- {part} ", header, re.MULTILINE), f"{name}: {part}"
+
+
+@pytest.mark.integration
+def test_whatever_raises_or_locks_says_so(db):
+    """A caller has to know what it must catch, and what it may have to wait for."""
+    bodies = dict(rows(db, "select p.proname, p.prosrc from pg_proc p where p.pronamespace = 'pgqueue'::regnamespace"))
+
+    for name, body in bodies.items():
+        if "errcode = 'PQ" in body:
+            assert re.search(r"^-- Raises +.*PQ\d\d\d", body, re.MULTILINE), name
+        if "advisory" in body.partition("\nbegin")[2]:
+            assert re.search(r"^-- Locks ", body, re.MULTILINE), name
+
+
+@pytest.mark.integration
+def test_every_table_view_function_and_column_has_a_comment(db):
+    """\\d+ is the first documentation that anybody on call reads."""
+    db.execute("select pgqueue.maintain()")
+
+    relations = values(
+        db,
+        """select c.relname from pg_class c
+           where c.relnamespace = 'pgqueue'::regnamespace and c.relkind in ('r', 'p', 'v')
+               and obj_description(c.oid, 'pg_class') is null""",
+    )
+    columns = values(
+        db,
+        """select c.relname || '.' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
+           where c.relnamespace = 'pgqueue'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition
+               and a.attnum > 0 and not a.attisdropped and col_description(c.oid, a.attnum) is null""",
+    )
+    functions = values(
+        db,
+        """select p.oid::regprocedure::text from pg_proc p
+           where p.pronamespace = 'pgqueue'::regnamespace and obj_description(p.oid, 'pg_proc') is null""",
+    )
+    assert (relations, columns, functions) == ([], [], [])
+
+
+@pytest.mark.integration
+def test_nothing_but_our_own_is_in_the_schema(db):
+    """No type, operator or helper that an upgrade would have to know of; and one function of each name, or a call with
+    defaults would be ambiguous."""
+    twice = values(
+        db,
+        """select p.proname from pg_proc p where p.pronamespace = 'pgqueue'::regnamespace
+           group by p.proname having count(*) > 1""",
+    )
+    types = values(
+        db,
+        """select t.typname from pg_type t
+           where t.typnamespace = 'pgqueue'::regnamespace and t.typtype not in ('c', 'b')""",
+    )
+    triggers = values(
+        db,
+        """select t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid
+           where c.relnamespace = 'pgqueue'::regnamespace""",
+    )
+    assert (twice, types, triggers) == ([], [], [])
+
+
+@pytest.mark.integration
+def test_no_column_that_a_claim_writes_is_indexed(db):
+    """It would end the HOT update, and with it half the speed."""
+    indexed = values(
+        db,
+        """select distinct a.attname
+           from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+           where i.indrelid = 'pgqueue.job'::regclass order by 1""",
+    )
+    assert indexed == ["id", "priority", "queue", "run_at"]
