@@ -80,6 +80,11 @@ class Desk:
         if self._idle:
             self.poke()
 
+    def vacated(self) -> None:
+        """A slot came free without an outcome."""
+        self._notice()
+        self.poke()
+
     def poke(self) -> None:
         """Sends an idle lane to look whether there is something to do."""
         while self._idle:

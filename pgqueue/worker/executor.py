@@ -65,6 +65,7 @@ class Slot:
             self.job = None
             self.station.finished(duration)
             if outcome is None:  # declared dead: somebody else has the job
+                self._desk.vacated()
                 continue
             if isinstance(outcome, Failed):
                 self._log.failed(outcome, duration)
