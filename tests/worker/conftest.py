@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pgqueue import Task, job
 from pgqueue.task import registry
 
 
@@ -13,3 +14,14 @@ def no_other_handlers() -> Iterator[None]:
     yield
     registry.clear()
     registry.update(before)
+
+
+@pytest.fixture
+def noop() -> Task[[], [], object]:
+    """A handler that does nothing."""
+
+    @job
+    async def noop() -> None:
+        pass
+
+    return noop

@@ -12,15 +12,6 @@ from tests.worker.working import NEVER, drain, states, until, work
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def noop():
-    @job
-    async def noop():
-        pass
-
-    return noop
-
-
 async def test_an_empty_queue_is_drained_at_once(dsn):
     """A cron job that finds nothing to do."""
     await drain(dsn)

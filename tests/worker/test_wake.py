@@ -15,15 +15,6 @@ from tests.worker.working import NEVER, until, until_all, until_asleep, working
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def noop():
-    @job
-    async def noop():
-        pass
-
-    return noop
-
-
 async def test_a_sleeping_worker_starts_a_job_that_another_session_enqueues(dsn, db, noop):
     """The usual case: the web server commits, the worker wakes."""
     async with working(dsn, poll=NEVER):

@@ -1,0 +1,66 @@
+"""Handlers for workers in processes of their own. They tell the test what they do by rows in its table `ledger`."""
+
+import asyncio
+import os
+import time
+
+import psycopg
+
+from pgqueue import JobContext, job
+
+
+def note(context: JobContext, event: str) -> None:
+    with psycopg.connect(os.environ["PGQUEUE_DSN"], autocommit=True) as db:
+        db.execute("insert into ledger (job, pid, event) values (%s, %s, %s)", [context.id, os.getpid(), event])
+
+
+@job
+def quick(context: JobContext):
+    note(context, "end")
+
+
+@job
+async def noop():
+    pass
+
+
+@job
+async def waits(context: JobContext, seconds: float = 60):
+    note(context, "begin")
+    await asyncio.sleep(seconds)
+    note(context, "end")
+
+
+@job
+async def waits_at_first(context: JobContext):
+    note(context, "begin")
+    await asyncio.sleep(60 if context.attempt == 1 else 0)
+    note(context, "end")
+
+
+@job
+async def ignores_cancellation(context: JobContext):
+    note(context, "begin")
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            continue
+
+
+@job
+def sticks(context: JobContext):
+    note(context, "begin")
+    time.sleep(3600)
+
+
+@job
+async def sticks_in_a_thread_of_the_loop(context: JobContext):
+    note(context, "begin")
+    await asyncio.to_thread(time.sleep, 3600)
+
+
+@job
+def kills_its_worker(context: JobContext):
+    note(context, "begin")
+    os.kill(os.getpid(), 9)
