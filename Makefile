@@ -4,6 +4,7 @@
 #   make test     all tests, on real Postgres (tests/servers.py says which)
 #   make lint     style, types, import contracts
 #   make docs     the documentation as a web site, in site/
+#   make bench    every figure of benchmarks/README.md, measured again; half an hour (bench-smoke: does it still run?)
 #   make clean    remove what these made
 #
 # PYTHON=…        the Python to use, at least 3.11; by default the first good one on PATH
@@ -18,8 +19,9 @@ TEST_ARGS ?=
 DEV := $(VENV)/installed-dev
 DEMO := $(VENV)/installed-demo
 DOCS := $(VENV)/installed-docs
+BENCH := $(VENV)/installed-bench
 
-.PHONY: test demo lint docs clean
+.PHONY: test demo lint docs bench bench-smoke clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -38,6 +40,12 @@ lint: $(DEV)
 docs: $(DOCS)
 	$(BIN)/mkdocs build --strict
 
+bench: $(BENCH)
+	cd benchmarks && ../$(BIN)/python -m kit.all
+
+bench-smoke: $(BENCH)
+	cd benchmarks && ../$(BIN)/python -m kit.all --smoke
+
 clean:
 	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -54,6 +62,10 @@ $(DEMO): pyproject.toml | $(BIN)/python
 
 $(DOCS): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs,embedded]'
+	touch $@
+
+$(BENCH): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,embedded]'
 	touch $@
 
 # Three things go wrong on a fresh machine: no Python, one that is too old, and Debian's without its venv module.
