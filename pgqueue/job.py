@@ -14,7 +14,7 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, Protocol, TypedDict, Unpack, runtime_checkable
 
 from pgqueue.errors import InvalidJob
 
@@ -33,6 +33,14 @@ _LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _SHORT: Final = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+@runtime_checkable
+class RetryPolicy(Protocol):
+    """When a failed attempt is followed by the next; `pgqueue.Backoff` is one."""
+
+    def pause(self, attempt: int) -> float:
+        """Seconds between attempt number `attempt` (from 1) and the next."""
 
 
 class Options(TypedDict, total=False):

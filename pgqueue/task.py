@@ -23,11 +23,11 @@ from pgqueue.job import (
     DEFAULT_QUEUE,
     Job,
     JobContext,
+    RetryPolicy,
     Seconds,
     check_kind,
     seconds,
 )
-from pgqueue.retry import Backoff
 
 P = ParamSpec("P")
 """Arguments of a job."""
@@ -43,13 +43,14 @@ class Task(Generic[P, C, R]):
     """A function that jobs can name. Made by `@job`."""
 
     def __init__(
-        self, function: Callable[C, R], name: str, backoff: Backoff, timeout: float | None, template: Job
+        self, function: Callable[C, R], name: str, backoff: RetryPolicy | None, timeout: float | None, template: Job
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name = name
         self.where = f"{function.__module__}.{function.__qualname__}"
         self.backoff = backoff
+        """Pauses between attempts; None for the worker's default."""
         self.timeout = timeout
         """Seconds one attempt may run unless its job says otherwise; None for no limit."""
         self.is_async = inspect.iscoroutinefunction(function)
@@ -122,7 +123,7 @@ def job(
     priority: int = DEFAULT_PRIORITY,
     max_attempts: int = DEFAULT_MAX_ATTEMPTS,
     timeout: Seconds | None = None,
-    backoff: Backoff | None = None,
+    backoff: RetryPolicy | None = None,
     aliases: Iterable[str] = (),
 ) -> _Decorator: ...
 
@@ -136,7 +137,7 @@ def job(
     priority: int = DEFAULT_PRIORITY,
     max_attempts: int = DEFAULT_MAX_ATTEMPTS,
     timeout: Seconds | None = None,
-    backoff: Backoff | None = None,
+    backoff: RetryPolicy | None = None,
     aliases: Iterable[str] = (),
 ) -> Any:
     """Makes a function, sync or async, the handler of jobs of its name.
@@ -146,7 +147,7 @@ def job(
     priority:      0 (first) to 9 (last).
     max_attempts:  the attempt after which a failure is final.
     timeout:       longest run time of one attempt, seconds or timedelta; None for no limit.
-    backoff:       pauses between attempts; `Backoff()` unless given.
+    backoff:       pauses between attempts: a `Backoff`, or anything with its method `pause`; `Backoff()` unless given.
     aliases:       former names, under which waiting jobs still run.
 
     A first parameter annotated `JobContext` is given the job's context; every other parameter is an argument.
@@ -166,9 +167,11 @@ def job(
                 check_kind(alias)
         except InvalidJob as error:
             raise ConfigurationError(f"@job of {function.__qualname__}: {error}") from error
-        if not isinstance(backoff, Backoff | None):
-            raise ConfigurationError(f"@job of {function.__qualname__}: backoff {backoff!r} is no Backoff")
-        task: Task[..., ..., Any] = Task(function, kind, backoff or Backoff(), limit, template)
+        if backoff is not None and not isinstance(backoff, RetryPolicy):
+            raise ConfigurationError(
+                f"@job of {function.__qualname__}: backoff {backoff!r} has no method pause(attempt)"
+            )
+        task: Task[..., ..., Any] = Task(function, kind, backoff, limit, template)
         for key in (kind, *former):
             _register(key, task)
         return task

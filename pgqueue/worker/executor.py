@@ -17,8 +17,7 @@ from typing import Any, Final, Literal
 
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import JobTimeout
-from pgqueue.job import JobContext
-from pgqueue.retry import Backoff
+from pgqueue.job import JobContext, RetryPolicy
 from pgqueue.task import Task, find
 from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
@@ -120,7 +119,7 @@ class Slot:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0)  # one that was asked for and has not struck yet strikes here
 
-    def _was_cut(self, job: ClaimedJob, backoff: Backoff, limit: float | None) -> Outcome | None:
+    def _was_cut(self, job: ClaimedJob, backoff: RetryPolicy | None, limit: float | None) -> Outcome | None:
         """The outcome of an attempt that `cut` stopped."""
         if self._cut == "timeout":
             return of_error(job, backoff, JobTimeout(f"stopped after {limit:g} s, its timeout"))

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import InvalidJob, UnknownKind
-from pgqueue.job import has_nul
+from pgqueue.job import RetryPolicy, has_nul
 from pgqueue.retry import Backoff
 
 MAX_RESULT_BYTES: Final = 1_048_576
@@ -74,10 +74,9 @@ def of_result(job: ClaimedJob, result: Any) -> Completed | Failed:
     return Completed(job, text)
 
 
-def of_error(job: ClaimedJob, backoff: Backoff, error: BaseException) -> Failed:
+def of_error(job: ClaimedJob, backoff: RetryPolicy | None, error: BaseException) -> Failed:
     """The outcome of a handler that raised or was stopped."""
-    # min() in this order: a pause that is no number becomes the longest.
-    pause = timedelta(seconds=min(LONGEST_PAUSE, backoff.pause(job.attempt)))
+    pause = _pause(backoff or DEFAULT_BACKOFF, job)
     if isinstance(error, asyncio.CancelledError):
         return Failed(job, f"CancelledError: {_text(error) or 'the handler was cancelled from inside'}", None, pause)
     return Failed(job, describe(error), _traceback(error), pause)
@@ -89,9 +88,9 @@ def of_misfit(job: ClaimedJob, error: BaseException) -> Failed:
         case InvalidJob():  # the stored arguments do not fit, and the same arguments never will
             return Failed(job, describe(error), None, None)
         case UnknownKind():  # a deploy may bring the handler
-            return Failed(job, describe(error), None, timedelta(seconds=DEFAULT_BACKOFF.pause(job.attempt)))
+            return Failed(job, describe(error), None, _pause(DEFAULT_BACKOFF, job))
         case _:  # a validator of the application's own
-            return of_error(job, DEFAULT_BACKOFF, error)
+            return of_error(job, None, error)
 
 
 def of_refusal(outcome: Outcome, error: psycopg.DataError) -> Failed:
@@ -102,6 +101,16 @@ def of_refusal(outcome: Outcome, error: psycopg.DataError) -> Failed:
             return outcome._replace(error=_ascii(outcome.error), traceback=trace)
         case _:
             return _invalid(outcome.job, f"Postgres cannot store it: {_ascii(_text(error))}")
+
+
+def _pause(policy: RetryPolicy, job: ClaimedJob) -> timedelta:
+    """Until the next attempt. A policy of the application's own that fails must not take the worker along."""
+    try:
+        seconds = float(policy.pause(job.attempt))
+    except Exception:
+        seconds = DEFAULT_BACKOFF.pause(job.attempt)
+    # min() in this order: a pause that is no number becomes the longest.
+    return timedelta(seconds=max(0.0, min(LONGEST_PAUSE, seconds)))
 
 
 def describe(error: BaseException) -> str:
