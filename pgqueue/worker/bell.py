@@ -63,9 +63,9 @@ class Bell:
         while True:
             try:
                 connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+                self._connection = connection  # before anything may end this: `close` must find it
                 connection.add_notify_handler(self._hear)
                 await connection.execute("listen pgqueue")
-                self._connection = connection
                 self._trouble.ends()
                 pause = pauses()
                 while True:
