@@ -1,0 +1,66 @@
+"""A server of the test's own, which it may stop, kill and start again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pgqueue import embedded
+from pgqueue.embedded import account as accounts
+from pgqueue.embedded.postmaster import Postmaster
+from pgqueue.embedded.recipe import Recipe
+from tests.servers import SETTINGS
+
+STARTS_WITHIN_SECONDS = 30
+
+
+class Server:
+    """Up or down. dsn: of its one database, without the schema at first."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.dsn = recipe.dsn
+        self._pid_file = recipe.data / "postmaster.pid"
+        self._postmaster = Postmaster(recipe)
+
+    def start(self) -> None:
+        self._postmaster.start()
+
+    def stop(self, how: str = "fast") -> None:
+        """how: fast, all sessions are ended in order; immediate, as if it had crashed."""
+        if how == "immediate":
+            os.kill(int(self._pid_file.read_text().splitlines()[0]), signal.SIGQUIT)
+        self._postmaster.stop()
+
+    def restart(self, how: str = "fast") -> None:
+        self.stop(how)
+        self.start()
+
+
+@contextlib.contextmanager
+def own_server() -> Iterator[Server]:
+    """A server that does not run yet, removed at the end."""
+    account = accounts.borrowed()
+    binaries = accounts.within_reach(embedded.find(None), account)
+    home = Path(tempfile.mkdtemp(prefix="pgqueue-test-", dir="/tmp"))
+    home.chmod(0o711)
+    recipe = Recipe(
+        binaries=str(binaries.folder),
+        folder=str(home),
+        sockets=str(home),
+        account=account.pw_name if account else None,
+        settings=SETTINGS,
+        port=5432,
+        tcp=False,
+        throwaway=False,
+    )
+    server = Server(recipe)
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(home)

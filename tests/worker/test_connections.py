@@ -1,0 +1,105 @@
+"""Connections: each of a worker's own may be lost at any time. It opens it again, hears again, and strands nothing."""
+
+import asyncio
+import logging
+
+import psycopg
+import pytest
+
+from pgqueue import enqueue, enqueue_many, job
+from tests.sql.verbs import state, value
+from tests.worker.working import NEVER, connections, until, until_all, until_asleep, worker_ids, working
+
+pytestmark = pytest.mark.integration
+
+
+def terminate(db: psycopg.Connection, *roles: str) -> list[int]:
+    """Ends these connections, as an operator or a failing network would; returns which."""
+    found = connections(db, *roles)
+    for pid in found:
+        db.execute("select pg_terminate_backend(%s, 5000)", [pid])
+    return found
+
+
+@pytest.mark.parametrize("role", ["lane", "bell", "steward"])
+async def test_a_worker_that_lost_a_connection_while_it_slept_still_wakes(dsn, db, caplog, noop, role):
+    """Not deaf: the next job starts at once. The log says once that it is lost and once that it is back."""
+
+    def lines(what):
+        return [record for record in caplog.records if what in record.getMessage()]
+
+    with caplog.at_level(logging.INFO):
+        async with working(dsn, poll=NEVER):
+            await until_asleep(db)
+            (worker,) = worker_ids(db)
+            lost = terminate(db, role)
+            ids = [one.id for one in enqueue_many(db, [noop.job() for _ in range(3)])]
+            await until(lambda: all(state(db, id) == "completed" for id in ids))
+            await until(lambda: len(connections(db, role)) == len(lost))
+            if role != "steward":
+                await until_asleep(db)
+            id = enqueue(db, noop.job()).id
+            await until(lambda: state(db, id) == "completed")
+            await until(lambda: lines("reachable again"))
+            assert worker_ids(db) == [worker]
+            assert set(connections(db, role)).isdisjoint(lost)
+
+    assert 1 <= len(lines("not reachable")) <= len(lost)
+    assert len(lines("reachable again")) == len(lines("not reachable"))
+
+
+async def test_a_steward_that_lost_its_connection_holds_its_lock_again(dsn, db):
+    """Without it the worker would look dead as soon as a beat is late."""
+    held = "select count(*) from pg_locks where locktype = 'advisory' and classid = 1885827331 and objid = %s"
+    async with working(dsn):
+        (worker,) = await until(lambda: worker_ids(db))
+        terminate(db, "steward")
+        await until(lambda: connections(db, "steward"))
+        await until(lambda: value(db, held, [worker]) == 1)
+        assert worker_ids(db) == [worker]
+
+
+@pytest.mark.parametrize("role", ["lane", "bell", "steward"])
+async def test_connections_lost_again_and_again_under_load_strand_and_repeat_nothing(dsn, db, role):
+    """Mid-exchange: the answer may be lost while what it did is committed. The worker asks and settles it."""
+    ran = []
+
+    @job
+    async def counts(number: int):
+        ran.append(number)
+        if number % 10 == 0:
+            await asyncio.sleep(0.001)
+
+    count = 6000
+    async with working(dsn, queues={"default": 20}, poll=NEVER):
+        await until_asleep(db)
+        enqueue_many(db, [counts.job(number) for number in range(count)])
+        for done in range(500, count, 1000):
+            await until(lambda done=done: value(db, "select count(*) from pgqueue.job_archive") >= done)
+            await until(lambda: terminate(db, role))
+        await until_all(db, count=count)
+
+    assert set(ran) == set(range(count))
+    assert len(ran) == count
+    assert value(db, "select max(attempt) from pgqueue.jobs") == 1
+    assert value(db, "select count(*) from pgqueue.attempt") == 0
+
+
+async def test_all_of_them_lost_at_once_with_handlers_running(dsn, db):
+    """A failover. What runs runs on and is reported when the connections are back."""
+    begun, go_on = [], asyncio.Event()
+
+    @job
+    async def waits():
+        begun.append(True)
+        await go_on.wait()
+
+    enqueue_many(db, [waits.job() for _ in range(5)])
+    async with working(dsn, queues={"default": 5}, poll=NEVER):
+        await until(lambda: len(begun) == 5)
+        terminate(db)
+        go_on.set()
+        await until_all(db)
+
+    assert len(begun) == 5
+    assert value(db, "select max(attempt) from pgqueue.jobs") == 1
