@@ -186,6 +186,7 @@ class Worker:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=1)
         await asyncio.to_thread(steward.leave, REPORT_PATIENCE)
+        self._log.tick()
         for closing in (self._bell.close(), *(lane.close() for lane in self._lanes)):
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(closing, 1)
