@@ -1,0 +1,103 @@
+"""Presence: what the view `workers` shows of a worker, and how little it costs while there is nothing to do."""
+
+import asyncio
+import os
+import socket
+
+import psycopg
+import pytest
+
+import pgqueue
+from pgqueue import enqueue, enqueue_many, job
+from tests.databases import with_database
+from tests.sql.verbs import row, value
+from tests.worker.working import NEVER, connections, until, work, working
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_worker_shows_who_it_is_and_what_it_serves(dsn, db):
+    """So that somebody on call finds the machine and the process."""
+    async with working(dsn, queues={"mail": 3, "billing": 7}):
+        worker = await until(lambda: row(db, "select * from pgqueue.workers"))
+    gone = row(db, "select * from pgqueue.workers")
+
+    assert (worker.host, worker.pid) == (socket.gethostname(), os.getpid())
+    assert worker.name == f"{socket.gethostname()}:{os.getpid()}"
+    assert worker.version == pgqueue.__version__
+    assert worker.queues == {"mail": 3, "billing": 7}
+    assert (worker.state, worker.running, worker.ended_at) == ("running", 0, None)
+    assert (gone.id, gone.state) == (worker.id, "stopped")
+    assert gone.ended_at >= worker.started_at
+
+
+async def test_its_beats_move_and_tell_how_many_jobs_run(dsn, db):
+    """Every two seconds: what does not move is dead or stuck."""
+    go_on = asyncio.Event()
+
+    @job
+    async def waits():
+        await go_on.wait()
+
+    enqueue_many(db, [waits.job() for _ in range(3)])
+    async with working(dsn, name="here"):
+        first = await until(lambda: row(db, "select * from pgqueue.workers"))
+        second = await until(lambda: row(db, "select * from pgqueue.workers where running = 3"))
+        third = await until(
+            lambda: row(db, "select * from pgqueue.workers where heartbeat_at > %s", [second.heartbeat_at])
+        )
+        go_on.set()
+
+    assert first.name == "here"
+    assert second.heartbeat_at > first.heartbeat_at
+    assert 1.5 < (third.heartbeat_at - second.heartbeat_at).total_seconds() < 4
+
+
+async def test_a_jobs_worker_is_named(dsn, db, noop):
+    """Which log to read."""
+    id = enqueue(db, noop.job()).id
+
+    await work(dsn, drain=True, name="here")
+
+    assert value(db, "select worker from pgqueue.jobs where id = %s", [id]) == "here"
+
+
+async def test_an_idle_worker_costs_three_transactions_a_second_at_most(databases, worker_name, empty_dsn):
+    """A beat every two seconds, the lead and its duties every second; nothing for each queue, nothing for each slot.
+
+    Two lives, one four seconds longer: the server's counts are exact once their connections have ended. (While they
+    last, its counters lag by up to ten seconds.)
+    """
+    names = [databases.create(worker_name) for _ in range(2)]
+    short, long = (with_database(databases.dsn, name) for name in names)
+    queues = {f"q{number}": 10 for number in range(5)}
+    await asyncio.gather(
+        work(short, max_time=1, poll=NEVER, queues=queues), work(long, max_time=5, poll=NEVER, queues=queues)
+    )
+
+    with psycopg.connect(empty_dsn, autocommit=True) as db:
+        gone = "select not exists (select from pg_stat_activity where datname = any (%s) and pid <> pg_backend_pid())"
+        await until(lambda: value(db, gone, [names]))
+        counted = "select xact_commit + xact_rollback from pg_stat_database where datname = %s"
+        spent = [value(db, counted, [name]) for name in names]
+    for name in names:
+        databases.drop(name)
+
+    assert spent[1] - spent[0] <= 4 * 3 + 1, spent
+
+
+async def test_a_worker_that_has_nothing_more_to_do_goes_quiet(dsn, db, noop):
+    """After a busy time as well as from the start: no statement of its lanes or its bell while it sleeps."""
+    last = """select max(greatest(query_start, state_change)) from pg_stat_activity
+        where datname = current_database() and application_name in ('pgqueue lane', 'pgqueue bell')"""
+    beats = "select heartbeat_at from pgqueue.workers where heartbeat_at > %s"
+    async with working(dsn, poll=NEVER, queues={"default": 10, "other": 10}):
+        enqueue_many(db, [noop.job() for _ in range(5000)])
+        await until(lambda: value(db, "select count(*) from pgqueue.job") == 0)
+        settled = value(db, "select clock_timestamp() + interval '0.5 seconds'")
+        seen = await until(lambda: value(db, beats, [settled]))
+        quiet_since = value(db, last)
+        await until(lambda: value(db, beats, [seen]))
+        assert value(db, last) == quiet_since
+        assert quiet_since < seen
+        assert len(connections(db)) == 4
