@@ -1,6 +1,5 @@
 """Type hints: what a producer gives is what the handler gets, by way of JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -14,7 +13,7 @@ import pytest
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict  # pydantic wants this one on Python 3.11
 
-from pgqueue import Job, job
+from pgqueue import job
 from pgqueue.errors import ConfigurationError, InvalidJob
 
 
@@ -106,15 +105,11 @@ def task_taking(hint: Any) -> Any:
     return job(handler)
 
 
-def as_stored(made: Job) -> dict[str, Any]:
-    return json.loads(made.payload)
-
-
 @pytest.mark.parametrize(("hint", "value"), VALUES, ids=[f"{number}-{hint}" for number, (hint, _) in enumerate(VALUES)])
 def test_a_value_comes_back_as_it_was(hint, value):
     """A handler is written against its type hints, not against JSON."""
     task = task_taking(hint)
-    found = task.arguments(as_stored(task.job(value)))["value"]
+    found = task.arguments(task.job(value).payload)["value"]
 
     assert found == value
     assert type(found) is (float if hint is float else type(value))
@@ -127,16 +122,16 @@ def test_several_arguments_by_position_by_name_and_by_default():
     def charge(order: UUID, lines: list[Line], customer: Customer | None = None, when: datetime = NOON) -> None: ...
 
     lines, customer = [Line("A1", Decimal("9.90"))], Customer(fullName="Ada")
-    stored = as_stored(charge.job(UUID(int=1), lines=lines, customer=customer))
+    made = charge.job(UUID(int=1), lines=lines, customer=customer)
 
-    assert charge.arguments(stored) == {"order": UUID(int=1), "lines": lines, "customer": customer, "when": NOON}
-    assert "when" not in stored
+    assert charge.arguments(made.payload) == {"order": UUID(int=1), "lines": lines, "customer": customer, "when": NOON}
+    assert "when" not in made.args
 
 
 def test_a_value_that_a_model_made_for_itself_is_kept():
     """A token from a default_factory must not be another one at each attempt."""
     task = task_taking(Customer)
-    stored = as_stored(task.job(Customer(fullName="Ada")))
+    stored = task.job(Customer(fullName="Ada")).payload
 
     assert task.arguments(stored) == task.arguments(stored)
 
@@ -147,8 +142,8 @@ def test_a_default_of_the_handler_is_not_shared_between_runs():
     @job
     def handler(tags: list[str] = []) -> None: ...  # noqa: B006
 
-    handler.arguments({})["tags"].append("left over")
-    assert handler.arguments({}) == {"tags": []}
+    handler.arguments("{}")["tags"].append("left over")
+    assert handler.arguments("{}") == {"tags": []}
 
 
 @pytest.mark.parametrize(
@@ -179,6 +174,6 @@ def test_a_type_that_has_no_json_is_refused_where_the_task_is_made():
 def test_a_moment_keeps_its_meaning_and_not_its_zone_name():
     """JSON has only offsets."""
     task = task_taking(datetime)
-    found = task.arguments(as_stored(task.job(NOON)))["value"]
+    found = task.arguments(task.job(NOON).payload)["value"]
 
     assert found.astimezone(UTC) == NOON.astimezone(UTC)
