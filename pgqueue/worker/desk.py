@@ -152,13 +152,19 @@ class Desk:
 
     # The worker
 
+    def give_back_stalled(self) -> None:
+        """Gives back what was prefetched behind jobs that run longer than those before them. Call it every second:
+        another worker may have a slot."""
+        for station in self.stations.values():
+            if station.stalled():
+                self._give_back(station)
+
     def close(self) -> None:
         """Asks for nothing more and gives back what has not started."""
         self.closing = True
         for station in self.stations.values():
             station.open = False
-            while station.buffer:
-                self.put(Released(station.buffer.popleft()))
+            self._give_back(station)
 
     def forget(self, worker: int) -> None:
         """This worker was declared dead and goes on under a new id: nothing it held is its own any more."""
@@ -207,6 +213,10 @@ class Desk:
                 if self.claimable is not None:
                     self.claimable -= ask.wanted
         return load
+
+    def _give_back(self, station: Station) -> None:
+        while station.buffer:
+            self.put(Released(station.buffer.popleft()))
 
     async def _change(self) -> None:
         waiting = asyncio.get_running_loop().create_future()

@@ -157,6 +157,7 @@ class Worker:
         while True:
             await asyncio.sleep(1)
             self._log.tick()
+            self._desk.give_back_stalled()
 
     async def _count(self) -> None:
         await self._desk.until(lambda: self._desk.claimable == 0 and self._desk.quiet)

@@ -46,6 +46,8 @@ class Station:
         """Set when a sweep found fewer jobs than asked for: time to think of sleeping."""
         self.buffer: deque[ClaimedJob] = deque()
         self.running = 0
+        self._taken = 0
+        self._taken_before = 0
         self._asked = 0
         self._looks: list[asyncio.Future[int]] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -128,7 +130,13 @@ class Station:
     def take(self) -> ClaimedJob:
         """The next job to run; it counts as running."""
         self.running += 1
+        self._taken += 1
         return self.buffer.popleft()
+
+    def stalled(self) -> bool:
+        """Whether jobs wait here and none was taken since this was last asked: all slots have long ones."""
+        taken, self._taken_before = self._taken - self._taken_before, self._taken
+        return not taken and bool(self.buffer)
 
     def finished(self, duration: float) -> None:
         """A job ended after `duration` seconds; its slot is free."""
