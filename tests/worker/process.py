@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,31 +25,34 @@ class Process:
     """A running worker."""
 
     def __init__(self, dsn: str, **options: Any) -> None:
+        # Appending, as reading moves the position that both share.
+        self._stderr = tempfile.TemporaryFile("a+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.worker.process", dsn, json.dumps(options)],
             cwd=ROOT,
             env={**os.environ, "PGQUEUE_DSN": dsn},
             stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=self._stderr,
         )
         self.pid = self._process.pid
-        self.log = ""
-        """What it wrote to stderr; complete once it has ended."""
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr so far."""
+        self._stderr.seek(0)
+        return self._stderr.read()
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
     def ended(self, within: float) -> int:
         """Its exit code, minus the signal that ended it. within: seconds."""
-        _, self.log = self._process.communicate(timeout=within)
-        return self._process.returncode
+        return self._process.wait(within)
 
     def close(self) -> None:
-        if self._process.stderr is None or self._process.stderr.closed:
-            return
-        self.signal(signal.SIGKILL)
-        self.ended(10)
+        self._process.kill()
+        self._process.wait()
+        self._stderr.close()
 
 
 @contextlib.contextmanager

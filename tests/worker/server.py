@@ -16,14 +16,13 @@ from pgqueue.embedded.postmaster import Postmaster
 from pgqueue.embedded.recipe import Recipe
 from tests.servers import SETTINGS
 
-STARTS_WITHIN_SECONDS = 30
-
 
 class Server:
     """Up or down. dsn: of its one database, without the schema at first."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.dsn = recipe.dsn
+        self.log = recipe.log
         self._pid_file = recipe.data / "postmaster.pid"
         self._postmaster = Postmaster(recipe)
 
@@ -42,8 +41,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def own_server() -> Iterator[Server]:
-    """A server that does not run yet, removed at the end."""
+def own_server(*, tcp_port: int | None = None, **settings: str) -> Iterator[Server]:
+    """A server that does not run yet, removed at the end.
+
+    tcp_port:  on 127.0.0.1; None: on a Unix socket only.
+    settings:  of the server, beside those of every test's.
+    """
     account = accounts.borrowed()
     binaries = accounts.within_reach(embedded.find(None), account)
     home = Path(tempfile.mkdtemp(prefix="pgqueue-test-", dir="/tmp"))
@@ -53,9 +56,9 @@ def own_server() -> Iterator[Server]:
         folder=str(home),
         sockets=str(home),
         account=account.pw_name if account else None,
-        settings=SETTINGS,
-        port=5432,
-        tcp=False,
+        settings={**SETTINGS, **settings},
+        port=tcp_port or 5432,
+        tcp=tcp_port is not None,
         throwaway=False,
     )
     server = Server(recipe)

@@ -1,15 +1,13 @@
-"""Presence: what the view `workers` shows of a worker, and how little it costs while there is nothing to do."""
+"""Presence: what the view `workers` shows of a worker, and its silence while there is nothing to do."""
 
 import asyncio
 import os
 import socket
 
-import psycopg
 import pytest
 
 import pgqueue
 from pgqueue import enqueue, enqueue_many, job
-from tests.databases import with_database
 from tests.sql.verbs import row, value
 from tests.worker.working import NEVER, connections, until, work, working
 
@@ -60,30 +58,6 @@ async def test_a_jobs_worker_is_named(dsn, db, noop):
     await work(dsn, drain=True, name="here")
 
     assert value(db, "select worker from pgqueue.jobs where id = %s", [id]) == "here"
-
-
-async def test_an_idle_worker_costs_three_transactions_a_second_at_most(databases, worker_name, empty_dsn):
-    """A beat every two seconds, the lead and its duties every second; nothing for each queue, nothing for each slot.
-
-    Two lives, one four seconds longer: the server's counts are exact once their connections have ended. (While they
-    last, its counters lag by up to ten seconds.)
-    """
-    names = [databases.create(worker_name) for _ in range(2)]
-    short, long = (with_database(databases.dsn, name) for name in names)
-    queues = {f"q{number}": 10 for number in range(5)}
-    await asyncio.gather(
-        work(short, max_time=1, poll=NEVER, queues=queues), work(long, max_time=5, poll=NEVER, queues=queues)
-    )
-
-    with psycopg.connect(empty_dsn, autocommit=True) as db:
-        gone = "select not exists (select from pg_stat_activity where datname = any (%s) and pid <> pg_backend_pid())"
-        await until(lambda: value(db, gone, [names]))
-        counted = "select xact_commit + xact_rollback from pg_stat_database where datname = %s"
-        spent = [value(db, counted, [name]) for name in names]
-    for name in names:
-        databases.drop(name)
-
-    assert spent[1] - spent[0] <= 4 * 3 + 1, spent
 
 
 async def test_a_worker_that_has_nothing_more_to_do_goes_quiet(dsn, db, noop):

@@ -32,11 +32,12 @@ async def test_a_signal_lets_running_jobs_finish_and_exits_0(dsn, db, number):
         await until(lambda: begun(db) == [id])
         worker.signal(number)
         assert await asyncio.to_thread(worker.ended, 15) == 0
+        log = worker.log
 
     assert state(db, id) == "completed"
     assert value(db, "select state from pgqueue.workers") == "stopped"
-    assert '"event": "worker stopped"' in worker.log
-    assert "Traceback" not in worker.log
+    assert '"event": "worker stopped"' in log
+    assert "Traceback" not in log
 
 
 async def test_a_second_signal_gives_running_jobs_back_at_once(dsn, db):
@@ -83,10 +84,9 @@ async def test_it_exits_while_the_server_is_away(dsn):
     """It never reached one: nothing to report, nothing to wait for."""
     nowhere = psycopg.conninfo.make_conninfo(dsn, host="/tmp", port=1)
     with process(nowhere, grace=5) as worker:
-        await asyncio.sleep(1)  # no event tells from outside that it waits
+        await until(lambda: worker.log.count("database not reachable") == 4)
         worker.signal(signal.SIGTERM)
         began = time.monotonic()
         assert await asyncio.to_thread(worker.ended, 15) == 0
 
     assert time.monotonic() - began < 8
-    assert worker.log.count("database not reachable") == 4
