@@ -71,8 +71,8 @@ def enqueue(axes: Any, found: dict[str, Any]) -> None:
 
 def latency(axes: Any, found: dict[str, Any]) -> None:
     """The part of all jobs that were started within so many milliseconds."""
-    for name, color in (("pgqueue", OURS), ("floor", OTHER)):
-        values = sorted(pair[0] for pair in found[name])
+    for name, color in (("pgqueue", OURS), ("floor", OTHER), ("floor, claim", THEIRS)):
+        values = sorted(pair[0] for pair in found["samples"][name])
         axes.plot(values, [(index + 1) / len(values) for index in range(len(values))], color=color, label=name)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
