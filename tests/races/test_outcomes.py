@@ -99,15 +99,16 @@ def test_a_report_that_rolls_back_leaves_the_job_to_the_rescue(db, sessions, fro
     assert state(db, held.id) == "ready"
 
 
+@pytest.mark.parametrize("blocked", [1, 2])
 @pytest.mark.parametrize("verb", ["finish", "fail", "release"])
-def test_reports_of_a_batch_and_a_rescue_never_wait_for_each_other(db, sessions, frozen, verb):
+def test_reports_of_a_batch_and_a_rescue_never_wait_for_each_other(db, sessions, frozen, verb, blocked):
     """Both lock in id order, whatever order the batch has: else one of them would die of a deadlock."""
     blocker, leader, lane = sessions(3)
     enqueue_many(db, [{"kind": "noop"}] * 3)
-    first, second, third = claim(db, frozen, 3)
+    taken = first, second, third = claim(db, frozen, 3)
 
     with blocker.transaction():
-        blocker.execute("select from pgqueue.job where id = %s for update", [third.id])
+        blocker.execute("select from pgqueue.job where id = %s for update", [taken[blocked].id])
         reporting = start(lane, lambda: report(lane, verb, frozen, [second, third, first]))
         reporting.waits()
         rescuing = start(leader, lambda: rescue(leader))

@@ -170,11 +170,9 @@ def test_parked_twice_is_let_go_twice(db, sessions):
 def test_a_producer_that_is_cancelled_keeps_no_lock_of_the_sleepers(db, sessions):
     """Its session may live for hours in a pool, and every worker of the queue would wait for it before it sleeps."""
     (producer,) = sessions(1)
-    for _ in range(30):
-        waking = start(
-            producer,
-            lambda: producer.execute("select count(pgqueue.wake('default')) from generate_series(1, 100000000)"),
-        )
+    for_ever = "select count(pgqueue.wake('default')) from (select generate_series(1, 100000000)) g"
+    for _ in range(50):
+        waking = start(producer, lambda: producer.execute(for_ever))
         waking.runs()
         db.execute("select pg_cancel_backend(%s)", [producer.info.backend_pid])
         with pytest.raises(psycopg.errors.QueryCanceled):
