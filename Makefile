@@ -2,6 +2,7 @@
 #
 #   make demo     the whole queue at work in 20 seconds, on a Postgres of its own
 #   make test     all tests, on real Postgres (tests/servers.py says which)
+#   make chaos    ten minutes of faults, and a ledger that must agree with the record (CHAOS_MINUTES=…, CHAOS_SEED=…)
 #   make lint     style, types, import contracts
 #   make docs     the documentation as a web site, in site/
 #   make bench    every figure of benchmarks/README.md, measured again; half an hour (bench-smoke: does it still run?)
@@ -13,6 +14,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 TEST_ARGS ?=
+CHAOS_MINUTES ?= 10
+CHAOS_SEED ?=
 
 # One stamp for each set of extras, newer than pyproject.toml once it is installed. They share the environment and
 # only ever add to it.
@@ -21,12 +24,15 @@ DEMO := $(VENV)/installed-demo
 DOCS := $(VENV)/installed-docs
 BENCH := $(VENV)/installed-bench
 
-.PHONY: test demo lint docs bench bench-smoke clean
+.PHONY: test chaos demo lint docs bench bench-smoke clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto $(TEST_ARGS)
+
+chaos: $(DEV)
+	PGQUEUE_CHAOS_MINUTES=$(CHAOS_MINUTES) PGQUEUE_CHAOS_SEED=$(CHAOS_SEED) $(BIN)/python -m pytest -m chaos
 
 demo: $(DEMO)
 	$(BIN)/pgqueue demo
