@@ -73,7 +73,9 @@ def record(given: argparse.Namespace, name: str, rows: Sequence[Mapping[str, Any
         RESULTS.mkdir(exist_ok=True)
         when = datetime.now(UTC).isoformat(timespec="minutes")
         content = {"measured": when, "postgres": postgres, "machine": machine(), "rows": rows, **more}
-        lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
+        lines = ",\n".join(
+            f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in content.items()
+        )
         (RESULTS / f"{name}.json").write_text(f"{{\n{lines}\n}}\n")
 
 

@@ -45,7 +45,8 @@ def drain(axes: Any, found: dict[str, Any]) -> None:
     colors = [OURS if name.startswith("pgqueue") else OTHER if name == "SQL floor" else THEIRS for name in names]
     axes.barh(names, medians, xerr=spread, color=colors, ecolor="#444444", capsize=3)
     for position, median in enumerate(medians):
-        axes.text(median, position + 0.3, f" {median:,.0f}", va="bottom", ha="right" if median > 5000 else "left")
+        axes.text(max(rates[names[position]]), position, f"  {median:,.0f}", va="center", ha="left")
+    axes.set_xlim(right=max(max(values) for values in rates.values()) * 1.15)
     axes.set_xlabel("jobs a second, one worker process, no-op async jobs")
 
 
@@ -72,7 +73,8 @@ def enqueue(axes: Any, found: dict[str, Any]) -> None:
 def latency(axes: Any, found: dict[str, Any]) -> None:
     """The part of all jobs that were started within so many milliseconds."""
     for name, color in (("pgqueue", OURS), ("floor", OTHER), ("floor, claim", THEIRS)):
-        values = sorted(pair[0] for pair in found["samples"][name])
+        # A job may start before its producer, told of the commit, is itself awake again.
+        values = sorted(max(pair[0], 0.05) for pair in found["samples"][name])
         axes.plot(values, [(index + 1) / len(values) for index in range(len(values))], color=color, label=name)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
