@@ -91,11 +91,15 @@ class Server:
 
     def cpu(self) -> float:
         """Seconds of processor time of the server: the processes that live and those that ended."""
-        total = sum(cpu_of(self.postmaster, ended_children=True))
-        for pid in _children(self.postmaster):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                total += sum(cpu_of(pid))
-        return total
+        while True:
+            _, _, *ended = before = cpu_of(self.postmaster, ended_children=True)
+            total = sum(before)
+            for pid in _children(self.postmaster):
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    total += sum(cpu_of(pid))
+            # One that ended meanwhile was perhaps not seen at all, or twice: look again.
+            if ended == [*cpu_of(self.postmaster, ended_children=True)[2:]]:
+                return total
 
     def complaints(self) -> int:
         """Lines of the server's log about deadlocks and serialization failures."""
