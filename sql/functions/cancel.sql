@@ -8,9 +8,13 @@ as $$
 --
 -- Raises    PQ003 when there is no such job; PQ004 when it is running or finished.
 -- Writes    pgqueue.job → pgqueue.job_archive.
--- Locks     the job's row; waits for a claim under way.
+-- Locks     the job's row; waits for a claim under way. gate of its queue shared, until the transaction ends.
 -- Called by operators; pgqueue/calls.py.
 begin
+    -- Until it is certain that the job is gone no worker may go to sleep: it skips the locked row, and should this be
+    -- rolled back, nobody would ring for it.
+    perform pg_advisory_xact_lock_shared(1885827329, hashtext(j.queue)) from pgqueue.job j where j.id = cancel.id;
+
     with gone as (
         delete from pgqueue.job j where j.id = cancel.id and j.worker is null returning j.*
     )

@@ -11,13 +11,16 @@ as $$
 --   older than p_patience though the lock looks held (a half-open connection). Its running attempts count as failed:
 --   the jobs are tried again, at once if it was their first attempt, or end as failed if it was their last.
 --
+--   A session that still holds the lock of a worker declared dead is ended: a frozen leader would keep the lead for as
+--   long as its connection looks alive, which can be hours.
+--
 --   A claim that was under way when its worker died or left may commit just after, and nobody would know of it. So each
 --   is looked at once more, p_patience later. Such jobs of a worker that left go back, the attempt not counted.
 --
 -- Writes    pgqueue.worker, pgqueue.attempt, pgqueue.job, pgqueue.job_archive.
 -- Locks     advisory (alive, worker) of the dead, until the transaction ends. Reads the whole of pgqueue.job once when
 --           there is a worker to look for: there is no index on it, it would cost every claim its HOT update.
--- Called by pgqueue/worker/leader.py, every second.
+-- Called by pgqueue/worker/leader.py, every second by the leader and now and then by everybody.
 declare
     v_now    constant timestamptz := clock_timestamp();
     v_ended  bigint[];
@@ -53,6 +56,15 @@ begin
         return;
     end if;
 
+    perform pg_terminate_backend(l.pid)
+    from pg_locks l
+    join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'advisory' and l.classid = 1885827331 and l.objsubid = 2
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+        and l.objid in (select e.id::integer::oid from unnest(v_ended) e (id))
+        and l.pid <> pg_backend_pid()
+        and pg_has_role(a.usesysid, 'member');            -- whom we may not signal we leave alone: no error here
+
     for v_worker in
         with held as (
             select
@@ -84,6 +96,15 @@ begin
         jobs := v_worker.jobs;
         return next;
     end loop;
+
+    -- A claim that was under way is undone, and whoever looked meanwhile skipped its jobs and went to sleep.
+    perform pgqueue.wake(q.queue)
+    from (
+        select distinct k.queue
+        from pgqueue.worker w
+        cross join jsonb_object_keys(w.queues) k (queue)
+        where w.id = any (v_ended)
+    ) q;
 end;
 $$;
 

@@ -5,7 +5,21 @@ import pytest
 
 from tests.races.steps import start
 from tests.sql.bells import heard, listener, park, settled, unpark
-from tests.sql.verbs import A, claim, claimed, enqueue, enqueue_many, fail, ids, release, value, values
+from tests.sql.verbs import (
+    A,
+    cancel,
+    claim,
+    claimed,
+    dead_worker,
+    enqueue,
+    enqueue_many,
+    fail,
+    ids,
+    release,
+    rescue,
+    value,
+    values,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -151,6 +165,36 @@ def test_a_sleeper_that_dies_needs_no_ring(db, sessions):
     enqueue(db)
 
     assert heard(awake, db) == []
+
+
+def test_the_rescue_of_a_worker_rings_for_a_claim_that_died_with_it(db, sessions):
+    """The other worker looked while the job was being claimed, skipped it, and went to sleep for good reason."""
+    dead, (lane, other, sleeper) = dead_worker(sessions), sessions(3)
+    id = enqueue(db)
+
+    with lane.transaction(force_rollback=True):
+        claim(lane, dead)
+        assert claim(other) == []
+        sleeper.execute("listen pgqueue")
+        assert park(sleeper) is True
+
+    assert rescue(db) == {dead: 0}
+    assert heard(sleeper, db) == ["default"]
+    assert ids(claim(other)) == [id]
+
+
+def test_a_cancel_that_is_rolled_back_keeps_the_worker_awake(db, sessions):
+    """Until then the worker skips the job, and nobody rings for one that only stayed."""
+    operator, lane, sleeper = sessions(3)
+    id = enqueue(db)
+
+    with operator.transaction(force_rollback=True):
+        cancel(operator, id)
+        assert claim(lane) == []
+        assert park(sleeper) is False
+
+    assert settled(sleeper) is True
+    assert ids(claim(lane)) == [id]
 
 
 def test_parked_twice_is_let_go_twice(db, sessions):
