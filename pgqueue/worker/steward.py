@@ -101,7 +101,7 @@ class Steward(threading.Thread):
         try:
             return bool(_do(connection, calls.attach(self._worker)))
         except WorkerLost:
-            self._worker = 0
+            self._lost()
             return False
 
     def _register(self, connection: psycopg.Connection[Any]) -> None:
@@ -111,6 +111,11 @@ class Steward(threading.Thread):
         self._worker = _do(connection, call)
         self._attached = True
         self._on_worker(self._worker)
+
+    def _lost(self) -> None:
+        if self._worker:
+            log.warning("this worker was declared dead; it drops what it held and registers again")
+            self._worker = 0
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
         """Beats and leads until told to stop, then signs off."""
@@ -123,9 +128,8 @@ class Steward(threading.Thread):
                         self._attached = self._attach(connection)
                     _do(connection, calls.heartbeat(self._worker, self._running(), self.stopping))
             except WorkerLost:
-                self._worker = 0
+                self._lost()
             if not self._worker:
-                log.warning("this worker was declared dead; it drops what it held and registers again")
                 self._register(connection)
             self._leader.tick(lambda call: _do(connection, call), time.monotonic())
         _do(connection, calls.leave(self._worker))
