@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from pgqueue import enqueue, enqueue_many, job
-from tests.sql.verbs import state, value
+from tests.sql.verbs import claim, state, value
 from tests.worker.working import NEVER, connections, until, until_all, until_asleep, worker_ids, working
 
 pytestmark = pytest.mark.integration
@@ -83,6 +83,22 @@ async def test_connections_lost_again_and_again_under_load_strand_and_repeat_not
     assert len(ran) == count
     assert value(db, "select max(attempt) from pgqueue.jobs") == 1
     assert value(db, "select count(*) from pgqueue.attempt") == 0
+
+
+async def test_a_job_whose_claim_was_answered_to_a_lost_connection_is_not_stranded(dsn, db, noop):
+    """The claim is committed and its answer lost: the worker holds a job it never heard of. It asks when it is back."""
+    async with working(dsn, poll=NEVER):
+        await until_asleep(db)
+        (worker,) = worker_ids(db)
+        with db.transaction():
+            unheard_of = enqueue(db, noop.job()).id
+            claim(db, worker)
+        assert state(db, unheard_of) == "running"
+        terminate(db, "lane")
+        enqueue(db, noop.job())
+        await until_all(db)
+
+    assert value(db, "select attempt from pgqueue.jobs where id = %s", [unheard_of]) == 1
 
 
 async def test_all_of_them_lost_at_once_with_handlers_running(dsn, db):

@@ -46,6 +46,7 @@ async def test_a_worker_that_comes_before_its_server_waits_for_it(server, caplog
                 id = enqueue(db, noop.job()).id
                 await until(lambda: state(db, id) == "completed")
                 await until_asleep(db)
+            await until(lambda: len(told(caplog, "reachable again")) >= 4)
 
     assert told(caplog, "database not reachable") == ["bell", "lane", "lane", "steward"]
     assert told(caplog, "database reachable again") == ["bell", "lane", "lane", "steward"]

@@ -1,0 +1,23 @@
+"""Trouble with a connection: told once when it begins and once when it is over, however many tries lie between."""
+
+import logging
+
+from pgqueue.worker.connection import Trouble
+
+
+def test_an_outage_has_two_lines_and_the_next_one_two_more(caplog):
+    """A try every five seconds for a night must not fill the log."""
+    trouble = Trouble("lane")
+    with caplog.at_level(logging.INFO):
+        trouble.ends()
+        for _ in range(2):
+            trouble.begins(OSError("connection\nrefused"))
+            trouble.begins(OSError("still refused"))
+            trouble.ends()
+            trouble.ends()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "database not reachable, waiting for it",
+        "database reachable again",
+    ] * 2
+    assert caplog.records[0].fields == {"connection": "lane", "error": "connection refused"}
