@@ -14,7 +14,7 @@ from pgqueue.cli.demo import proof
 
 pytestmark = pytest.mark.integration
 
-Start = Callable[..., subprocess.Popen[str]]
+Start = Callable[[str], subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts `pgqueue demo`; what still runs at the end is killed."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(dsn: str, **options: str) -> subprocess.Popen[str]:
+    def start(dsn: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "pgqueue", "demo", "--dsn", dsn, "--folder", str(tmp_path)]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pgqueue.task import registry
 from tests.docs.pages import Reader
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -21,12 +20,10 @@ WITHOUT_EXAMPLES = {"index.md"}
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where the reader works: modules in it can be imported, and are forgotten afterwards."""
-    known_jobs, known_modules = dict(registry), set(sys.modules)
+    known_modules = set(sys.modules)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    registry.clear()
-    registry.update(known_jobs)
     for name in set(sys.modules) - known_modules:
         if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]

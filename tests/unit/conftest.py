@@ -1,15 +1,3 @@
-"""Tasks of a test are forgotten after it."""
+from tests.registry import own_registry
 
-from collections.abc import Iterator
-
-import pytest
-
-from pgqueue.task import registry
-
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    before = dict(registry)
-    yield
-    registry.clear()
-    registry.update(before)
+__all__ = ["own_registry"]

@@ -1,0 +1,3 @@
+from tests.registry import own_registry
+
+__all__ = ["own_registry"]
