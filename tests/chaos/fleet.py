@@ -61,10 +61,17 @@ class Life:
                 self.signal(signal.SIGKILL)
             return False
         self.gone_at = now
-        killed = self.kill_at is not None and code == -signal.SIGKILL
-        if not killed and code not in SUICIDES and not (code == 0 and self.stop_at is not None):
+        if not self._meant(code):
             self.complaints.append(f"{self.name} ended by itself with {code}; see {self.log}")
         return True
+
+    def _meant(self, code: int) -> bool:
+        """Whether somebody wanted it to end, and it ended as it should."""
+        if code in SUICIDES:
+            return True
+        if self.stop_at is not None:  # a signal that comes before the worker has started ends Python
+            return code == 0 or (code == -signal.SIGTERM and not self.log.stat().st_size) or self.kill_at is not None
+        return code == -signal.SIGKILL and self.kill_at is not None
 
 
 class Fleet:
