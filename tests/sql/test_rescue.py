@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from tests.sql.verbs import (
@@ -197,3 +198,28 @@ def test_the_arguments_say_how_long_is_too_long(db, sessions):
 
     assert rescue(db, silence="1 s", patience="3 s") == {}
     assert rescue(db, silence="1 s", patience="1 s") == {worker: 0}
+
+
+def test_the_session_of_a_worker_that_was_given_up_is_ended(db, sessions):
+    """It froze, or its machine vanished without a word: as the leader it would keep the lead for hours."""
+    (frozen,) = sessions(1)
+    worker = register(frozen)
+    assert value(frozen, "select pgqueue.lead()")
+    silent_for(db, worker, "1 min")
+
+    assert rescue(db) == {worker: 0}
+
+    with pytest.raises(psycopg.OperationalError):
+        frozen.execute("select pg_sleep(20)")
+    assert value(db, "select pgqueue.lead()")
+
+
+def test_a_leader_that_was_frozen_does_not_end_its_own_session(db, sessions):
+    """It wakes up in the middle of its duties; its next beat tells it what happened."""
+    (frozen,) = sessions(1)
+    worker = register(frozen)
+    silent_for(frozen, worker, "1 min")
+
+    assert rescue(frozen) == {worker: 0}
+
+    assert value(frozen, "select died_at is not null from pgqueue.worker") is True

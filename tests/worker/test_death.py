@@ -8,11 +8,17 @@ import psycopg
 import pytest
 
 from pgqueue import Job, enqueue, enqueue_many, job
-from tests.sql.verbs import rescue, row, rows, state, value, values
+from tests.sql.verbs import claim, register, rescue, row, rows, silent_for, state, value, values
 from tests.worker.process import LEDGER, process
 from tests.worker.working import attempts, drain, until, until_all, worker_ids, working
 
 pytestmark = pytest.mark.integration
+
+LEADS = """select exists (
+    select from pg_locks l where l.locktype = 'advisory' and l.classid = 1885827332 and l.granted and l.pid <> %s
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+)"""
+"""Whether a session has the lead, other than the one named."""
 
 
 def declare_dead(db: psycopg.Connection, worker: int) -> None:
@@ -118,6 +124,22 @@ async def test_the_late_word_of_a_worker_that_was_declared_dead_counts_nothing(d
         await until(lambda: state(db, following) == "completed")
 
     assert row(db, "select state, result from pgqueue.jobs where id = %s", [id]) == ("failed", None)
+
+
+async def test_the_jobs_of_a_frozen_leader_start_again_and_the_lead_passes_on(dsn, db, sessions, noop):
+    """Its connection looks alive, so it keeps the lead: the others must not leave rescues to the leader alone."""
+    (frozen,) = sessions(1)
+    leader = register(frozen)
+    assert value(frozen, "select pgqueue.lead()")
+    id = enqueue(db, noop.job()).id
+    claim(frozen, leader)
+    silent_for(db, leader, "1 min")
+
+    async with working(dsn):
+        await until(lambda: state(db, id) == "completed")
+        await until(lambda: value(db, LEADS, [frozen.info.backend_pid]))
+
+    assert attempts(db, id) == [(1, f"WorkerDied: worker {leader} (host:1) died while it ran this job")]
 
 
 async def test_a_worker_whose_row_is_gone_registers_anew(dsn, db, noop):
