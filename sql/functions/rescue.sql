@@ -11,6 +11,9 @@ as $$
 --   older than p_patience though the lock looks held (a half-open connection). Its running attempts count as failed:
 --   the jobs are tried again, at once if it was their first attempt, or end as failed if it was their last.
 --
+--   Nobody knows which of them killed the worker. So each pauses for a time of its own: together they would meet again,
+--   and one that kills its worker would use up the attempts of all the others with its own.
+--
 --   A session that still holds the lock of a worker declared dead is ended: a frozen leader would keep the lead for as
 --   long as its connection looks alive, which can be hours.
 --
@@ -70,7 +73,10 @@ begin
             select
                 j.worker, array_agg(j.id) as ids, array_agg(j.claims) as claims,
                 array_agg(
-                    case when j.attempt <= 1 then 0 else least(power(2, least(j.attempt - 2, 12)), 3600) end * interval '1 second'
+                    case
+                        when j.attempt <= 1 then 0
+                        else least(power(2, least(j.attempt - 2, 12)), 3600) * (1 - random() / 2)
+                    end * interval '1 second'
                 ) as pauses
             from pgqueue.job j
             where j.worker = any (v_ended)

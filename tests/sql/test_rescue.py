@@ -121,8 +121,21 @@ def test_after_later_attempts_it_pauses_ever_longer(db, sessions, attempt, pause
     rescue(db)
 
     assert state(db, id) == "scheduled"
-    finished_at = value(db, "select finished_at from pgqueue.attempt")
-    assert abs(live(db, id).run_at - finished_at - timedelta(seconds=pause)) < timedelta(seconds=1)
+    pauses = live(db, id).run_at - value(db, "select finished_at from pgqueue.attempt")
+    assert timedelta(seconds=pause / 2) <= pauses <= timedelta(seconds=pause)
+
+
+def test_jobs_that_died_together_do_not_come_back_together(db, sessions):
+    """One of them may have killed the worker: with the same pauses it would take the others along at each attempt."""
+    worker = dead_worker(sessions)
+    enqueue_many(db, [{"kind": "noop"} for _ in range(20)])
+    db.execute("update pgqueue.job set attempt = 5")
+    claim(db, worker, 20)
+
+    rescue(db)
+
+    assert value(db, "select count(distinct run_at) from pgqueue.job") == 20
+    assert value(db, "select max(run_at) - min(run_at) from pgqueue.job") > timedelta(seconds=2)
 
 
 def test_a_job_that_kills_its_workers_ends_as_failed(db, sessions):

@@ -68,6 +68,24 @@ async def test_a_job_that_kills_its_workers_ends_as_failed(dsn, db):
     assert dead.error.startswith("WorkerDied: worker ")
 
 
+async def test_the_neighbours_of_a_job_that_kills_its_workers_outlive_it(dsn, db):
+    """Each crash costs all jobs of the process an attempt, since nobody knows whose doing it was; but only so many."""
+    db.execute(LEDGER)
+    killer = enqueue(db, Job("kills_its_worker", max_attempts=3)).id
+    neighbours = [one.id for one in enqueue_many(db, [Job("waits", {"seconds": 0.5}) for _ in range(5)])]
+    for _ in range(3):
+        with process(dsn) as victim:
+            assert await asyncio.to_thread(victim.ended, 20) == -signal.SIGKILL
+        await until(lambda: rescue(db, silence="0 s"))
+    with process(dsn):
+        await until(lambda: not value(db, "select count(*) from pgqueue.job"))
+
+    assert state(db, killer) == "failed"
+    assert len(attempts(db, killer)) == 3
+    assert {state(db, id) for id in neighbours} == {"completed"}
+    assert value(db, "select max(attempt) from pgqueue.jobs where id = any (%s)", [neighbours]) <= 4
+
+
 async def test_a_worker_that_was_declared_dead_drops_what_it_held_and_works_on(dsn, db, caplog):
     """It was frozen, or cut off. Its jobs are others' now: it stops them, registers anew and takes new ones."""
     begun, stopped = [], []
