@@ -83,18 +83,22 @@ class Room(threading.Thread):
             self.error = error
 
 
-def rooms(world: World, seed: str) -> list[Room]:
-    """All who inject faults, not started yet."""
+def rooms(world: World, seed: str, only: str | None = None) -> list[Room]:
+    """All who inject faults, not started yet. only: the one kind to inject; None for all."""
     processes = {"SIGKILL": (5, kill), "SIGSTOP": (2, freeze), "SIGTERM": (2, stop), "killed by a job": (1, poison)}
     network = {"delay": (3, delay), "reset": (3, reset), "silence": (2, silence)}
     sessions = {f"{role} terminated": (1, terminate(role)) for role in ("lane", "bell", "steward")}
     restarts = {"immediate restart": (1, restart("immediate")), "fast restart": (1, restart("fast"))}
-    return [
-        Room(world, seed, "processes", 3.0, processes),
-        Room(world, seed, "network", 2.0, network),
-        Room(world, seed, "sessions", 1.5, sessions),
-        Room(world, seed, "restarts", 12.0, restarts),
-    ]
+    plan = {
+        "processes": (3.0, processes),
+        "network": (2.0, network),
+        "sessions": (1.5, sessions),
+        "restarts": (12.0, restarts),
+    }
+    if only is not None:
+        plan = {name: (every, {only: kinds[only]}) for name, (every, kinds) in plan.items() if only in kinds}
+        assert plan, f"no fault is called {only}"
+    return [Room(world, seed, name, every, kinds) for name, (every, kinds) in plan.items()]
 
 
 def kill(world: World, rng: random.Random) -> None:

@@ -3,7 +3,7 @@
     make chaos                                                     10 minutes
     PGQUEUE_CHAOS_MINUTES=3 PGQUEUE_CHAOS_SEED=… pytest -m chaos   shorter; the same faults in the same order
 
-PGQUEUE_CHAOS_JSON: a file for the figures.
+PGQUEUE_CHAOS_JSON: a file for the figures. PGQUEUE_CHAOS_ONLY: inject one kind of fault, such as SIGKILL.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def world(seed: str, ledger_dsn: str, folder: Path) -> Iterator[World]:
 
 def chaos(here: World, seed: str, seconds: float) -> list[Fault]:
     """Lets faults loose for that long. Returns them in the order in which they struck."""
-    injectors = rooms(here, seed)
+    injectors = rooms(here, seed, os.environ.get("PGQUEUE_CHAOS_ONLY"))
     for room in injectors:
         room.start()
     over_at = time.monotonic() + seconds
