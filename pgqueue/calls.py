@@ -85,8 +85,10 @@ def enqueue(job: Job) -> Call[Enqueued]:
 
 def enqueue_many(jobs: Iterable[Job]) -> Call[list[Enqueued]]:
     """Adds jobs to the transaction in one statement; the answer is in their order."""
-    sql = "select e.id, e.created from pgqueue.enqueue_many(cast(%(jobs)s as jsonb)) e"
-    return Call(sql, {"jobs": f"[{','.join(map(_element, jobs))}]"}, lambda rows: [Enqueued(*row) for row in rows])
+    # One row with two arrays: ten thousand rows would cost twice as much to send and to read.
+    sql = """select coalesce(array_agg(e.id), '{}'), coalesce(array_agg(e.created), '{}')
+        from pgqueue.enqueue_many(cast(%(jobs)s as jsonb)) e"""
+    return Call(sql, {"jobs": f"[{','.join(map(_element, jobs))}]"}, lambda rows: list(map(Enqueued, *rows[0])))
 
 
 def cancel(id: int, reason: str | None) -> Call[None]:

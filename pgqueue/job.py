@@ -14,7 +14,7 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol, TypedDict, Unpack, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, TypedDict, Unpack, runtime_checkable
 
 from pgqueue.errors import InvalidJob
 
@@ -100,8 +100,7 @@ class Job:
         return dataclasses.replace(self, **changes)
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(NamedTuple):
     """What `enqueue` returns for a job."""
 
     id: int

@@ -8,7 +8,7 @@ comment on column pgqueue.alembic_version.version_num is 'Newest step of alembic
 -- Live jobs only: scheduled, ready, running. A finished job leaves for pgqueue.job_archive, so this table stays
 -- as small as the backlog.
 --
--- fillfactor 50 and the choice of index keep a claim a HOT update: none of the columns that a claim writes is
+-- fillfactor 45 and the choice of index keep a claim a HOT update: none of the columns that a claim writes is
 -- indexed, and the new row version finds room on its page. Before adding an index, read docs/decisions.
 create table pgqueue.job (
     id           bigint      not null generated always as identity,
@@ -26,7 +26,7 @@ create table pgqueue.job (
     timeout      interval,
     constraint job_pkey primary key (id)
 ) with (
-    fillfactor = 50,
+    fillfactor = 45,
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 5000,
     autovacuum_vacuum_cost_delay = 0

@@ -17,15 +17,16 @@ import psycopg
 
 from pgqueue import calls
 from pgqueue.calls import Call
-from pgqueue.worker.connection import Trouble, conninfo, execute, pauses
+from pgqueue.worker.connection import Trouble, behind_pooler, conninfo, execute, pauses
 from pgqueue.worker.desk import Desk
+from pgqueue.worker.logs import log
 from pgqueue.worker.station import Station
 
 POLLS: Final = (0.001, 0.002, 0.004)
 """Seconds before each look at a queue that just went dry."""
 LONGEST_SETTLE: Final = 0.1
 """Seconds between looks at most, while a producer that may not have seen us is still in its transaction."""
-DEAF: Final = 1.0
+DEAF: Final = 0.5
 """Seconds between looks at a queue while nobody can ring."""
 
 
@@ -64,6 +65,9 @@ class Bell:
             try:
                 connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
                 self._connection = connection  # before anything may end this: `close` must find it
+                if await behind_pooler(connection):
+                    self._trouble.ends()
+                    await self._stay_deaf()
                 connection.add_notify_handler(self._hear)
                 await connection.execute("listen pgqueue")
                 self._trouble.ends()
@@ -74,6 +78,12 @@ class Bell:
                 self._trouble.begins(error)
                 await self.close()
                 await asyncio.sleep(next(pause))
+
+    async def _stay_deaf(self) -> None:
+        """Behind a pooler nobody can ring: without a connection every queue is looked at twice a second."""
+        log.warning("a connection pooler is in the way: nobody can ring, looking every %s s; give --direct-dsn", DEAF)
+        await self.close()
+        await asyncio.Event().wait()
 
     async def watch(self, station: Station) -> None:
         """Lets one queue sleep and wakes it, for ever."""

@@ -59,6 +59,19 @@ class Trouble:
             log.info("database reachable again", extra=fields(connection=self._who))
 
 
+async def behind_pooler(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether something stands between this connection and the server; then it prepares no statements from now on.
+
+    A pooler gives out process ids of its own. Through one in transaction mode each transaction may meet another server
+    session, so that prepared statements, LISTEN and session locks do not hold.
+    """
+    cursor = await connection.execute("select pg_backend_pid()")
+    if await cursor.fetchone() == (connection.info.backend_pid,):
+        return False
+    connection.prepare_threshold = None
+    return True
+
+
 async def execute(connection: psycopg.AsyncConnection[Any], call: Call[Any]) -> Any:
     """The answer of a call, on a worker's own autocommit connection. Raises `QueueError`, `psycopg.Error`."""
     try:

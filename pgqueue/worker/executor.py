@@ -62,7 +62,7 @@ class Slot:
             ended = time.monotonic()
             duration = ended - started
             self.job = None
-            self.station.finished(duration)
+            self.station.finished(duration, ended)
             if outcome is None:  # declared dead: somebody else has the job
                 self._desk.vacated()
                 continue

@@ -17,7 +17,7 @@ import psycopg
 from pgqueue import calls
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import WorkerLost
-from pgqueue.worker.connection import Trouble, conninfo, execute, pauses
+from pgqueue.worker.connection import Trouble, behind_pooler, conninfo, execute, pauses
 from pgqueue.worker.desk import Desk, Load
 from pgqueue.worker.logs import JobLog, fields, log
 from pgqueue.worker.outcomes import of_refusal
@@ -76,6 +76,7 @@ class Lane:
             try:
                 connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
                 self._connection = connection
+                await behind_pooler(connection)
                 if again:
                     await self._desk.reconcile(functools.partial(self._tell, connection))
                 self._trouble.ends()

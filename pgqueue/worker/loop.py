@@ -36,14 +36,14 @@ REPORT_PATIENCE: Final = 5.0
 class Worker:
     """Runs the jobs of some queues until it is told to stop, or by its options has reason to.
 
-    dsn:      how to reach the server, as libpq has it; directly, not through a transaction pooler.
+    dsn:      how to reach the server, as libpq has it; may lead through a pooler, if options say how to reach it
+              directly.
     options:  see `WorkerOptions`.
     """
 
     def __init__(self, dsn: str, options: WorkerOptions | None = None) -> None:
         self.options = options or WorkerOptions()
         self.name = self.options.name or f"{socket.gethostname()}:{os.getpid()}"
-        self._dsn = dsn
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._failure: Exception | None = None
@@ -53,7 +53,8 @@ class Worker:
         self._log = JobLog(self.name)
         self._slots: list[Slot] = []
         self._lanes = [Lane(dsn, self._desk, self._log, self._lost) for _ in range(LANES)]
-        self._bell = Bell(dsn, self._desk, self.options.poll)
+        self._direct_dsn = dsn if self.options.direct_dsn is None else self.options.direct_dsn
+        self._bell = Bell(self._direct_dsn, self._desk, self.options.poll)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
@@ -87,7 +88,7 @@ class Worker:
                 loop.call_soon_threadsafe(function, *args)
 
         return Steward(
-            self._dsn,
+            self._direct_dsn,
             self.options,
             self.name,
             _version(),

@@ -24,6 +24,8 @@ class WorkerOptions:
     max_time:  stop after that many seconds; None for no limit.
     poll:      seconds between looks at a silent queue, in case a notification was lost.
     name:      how it is called in views and logs; None for host:pid.
+    direct_dsn: how to reach the server past a pooler, for the connection that listens and the one that shows that the
+               worker lives; None: as all others.
 
     Raises `ConfigurationError`.
     """
@@ -35,6 +37,7 @@ class WorkerOptions:
     max_time: float | None = None
     poll: float = 30.0
     name: str | None = None
+    direct_dsn: str | None = None
 
     def __post_init__(self) -> None:
         if not self.queues:

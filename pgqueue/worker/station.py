@@ -15,9 +15,9 @@ from typing import Final
 
 from pgqueue.calls import ClaimedJob
 
-HORIZON: Final = 0.03
+HORIZON: Final = 0.06
 """Seconds ahead for which jobs are prefetched."""
-MOST: Final = 2_000
+MOST: Final = 1_000
 """Jobs one exchange takes at most."""
 SWEEP: Final = 1.0
 """Seconds between claims that ignore the cursor, to find what became runnable behind it."""
@@ -55,9 +55,10 @@ class Station:
         self._after_id: list[int | None] = [None] * PRIORITIES
         self._sweep_at = now
         self._mean = HORIZON
-        self._finished = 0
-        self._measured_at = now
         self._rate = 0.0
+        self._finished = 0
+        self._busy = 0.0
+        self._busy_since = now
 
     # What lanes ask and bring
 
@@ -87,6 +88,8 @@ class Station:
         for job in jobs:
             self._after_run_at[job.priority] = job.run_at
             self._after_id[job.priority] = job.id
+        if jobs and not self.buffer and not self.running:
+            self._busy_since = now
         self.buffer.extend(jobs)
         self._wake(len(jobs))
         for look in ask.looks:
@@ -138,11 +141,13 @@ class Station:
         taken, self._taken_before = self._taken - self._taken_before, self._taken
         return not taken and bool(self.buffer)
 
-    def finished(self, duration: float) -> None:
+    def finished(self, duration: float, now: float) -> None:
         """A job ended after `duration` seconds; its slot is free."""
         self.running -= 1
         self._finished += 1
         self._mean += (duration - self._mean) * 0.05
+        if not self.buffer and not self.running:
+            self._busy += now - self._busy_since
 
     def _wake(self, count: int) -> None:
         while count and self._waiting:
@@ -152,11 +157,18 @@ class Station:
                 count -= 1
 
     def _prefetch(self, now: float) -> int:
-        """Jobs beyond the free slots that will start within the horizon, by the rate at which jobs finish."""
-        elapsed = now - self._measured_at
-        if elapsed >= HORIZON:
-            self._rate = self._finished / elapsed
-            self._finished, self._measured_at = 0, now
-        elif self._finished > self._rate * HORIZON:  # faster than thought: do not wait for the horizon to see it
-            self._rate = self._finished / max(elapsed, 0.001)
+        """Jobs beyond the free slots that will start within the horizon, by the rate at which jobs finish.
+
+        The rate is that of the time in which there were jobs: counted over all time, a queue that waited for its
+        jobs would look slow, be given fewer, and wait again.
+        """
+        busy = self._busy
+        if self.buffer or self.running:
+            busy += now - self._busy_since
+        if self._finished and busy > 0:
+            rate = self._finished / busy
+            self._rate += (rate - self._rate) * min(1.0, self._finished / 500)
+            self._finished, self._busy, self._busy_since = 0, 0.0, now
+        elif busy > HORIZON:  # long jobs have all slots: nothing will start soon
+            self._rate = 0.0
         return int(self._rate * HORIZON) if self._mean < HORIZON else 0

@@ -89,6 +89,8 @@ class Steward(threading.Thread):
         self.join(patience)
 
     def _arrive(self, connection: psycopg.Connection[Any]) -> None:
+        if connection.execute("select pg_backend_pid()").fetchone() != (connection.info.backend_pid,):
+            connection.prepare_threshold = None  # behind a pooler: see behind_pooler. Only the beats keep it alive.
         check_revision(_do(connection, calls.schema_revision()))
         self._attached = bool(self._worker)
         if self._worker:

@@ -51,6 +51,7 @@ def right() -> None:
     fetch.job("https://example.org")
     send.job("a@example.org", retries=None)
     charge.job(1).options(priority=0, delay=60)
+    print(charge.__name__, charge.__qualname__)
 
 
 def wrong() -> None:
@@ -90,9 +91,9 @@ def sync(
     core: sqlalchemy.Connection,
     cursor: psycopg.Cursor,
 ) -> None:
-    reveal_type(enqueue(connection, plain.job(1)))  # R: pgqueue.job.Enqueued
-    reveal_type(enqueue(session, plain.job(1)))  # R: pgqueue.job.Enqueued
-    reveal_type(enqueue_many(core, [plain.job(1)]))  # R: list[pgqueue.job.Enqueued]
+    reveal_type(enqueue(connection, plain.job(1)))  # R: tuple[int, bool, fallback=pgqueue.job.Enqueued]
+    reveal_type(enqueue(session, plain.job(1)))  # R: tuple[int, bool, fallback=pgqueue.job.Enqueued]
+    reveal_type(enqueue_many(core, [plain.job(1)]))  # R: list[tuple[int, bool, fallback=pgqueue.job.Enqueued]]
     enqueue(None, plain.job(1))  # E: call-overload
     enqueue(cursor, plain.job(1))  # E: call-overload
     enqueue(connection, plain)  # E: call-overload
@@ -106,8 +107,8 @@ async def asynchronous(
     core: AsyncConnection,
     postgres: LikeAsyncpg,
 ) -> None:
-    reveal_type(await enqueue(connection, plain.job(1)))  # R: pgqueue.job.Enqueued
-    reveal_type(await enqueue(session, plain.job(1)))  # R: pgqueue.job.Enqueued
-    reveal_type(await enqueue_many(core, [plain.job(1)]))  # R: list[pgqueue.job.Enqueued]
-    reveal_type(await enqueue(postgres, plain.job(1)))  # R: pgqueue.job.Enqueued
+    reveal_type(await enqueue(connection, plain.job(1)))  # R: tuple[int, bool, fallback=pgqueue.job.Enqueued]
+    reveal_type(await enqueue(session, plain.job(1)))  # R: tuple[int, bool, fallback=pgqueue.job.Enqueued]
+    reveal_type(await enqueue_many(core, [plain.job(1)]))  # R: list[tuple[int, bool, fallback=pgqueue.job.Enqueued]]
+    reveal_type(await enqueue(postgres, plain.job(1)))  # R: tuple[int, bool, fallback=pgqueue.job.Enqueued]
     print(enqueue(connection, plain.job(1)).id)  # E: attr-defined,union-attr
