@@ -84,7 +84,7 @@ def test_a_run_that_was_given_back_may_overlap_only_if_its_worker_was_told_to_st
     assert any("released" in sentence for sentence in broken(replace(told, lives=[life(100), life(200)])))
 
 
-@pytest.mark.parametrize(("crash", "excused"), [(10.5, True), (30.0, False)])
+@pytest.mark.parametrize(("crash", "excused"), [(10.5, True), (9.9, True), (6.0, False), (12.0, False)])
 def test_the_same_claim_twice_is_excused_only_by_a_crash_of_the_server(crash, excused):
     """A claim that was not on disk yet is forgotten, and its number given again."""
     twice = replace(

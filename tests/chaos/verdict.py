@@ -29,6 +29,8 @@ FATAL: Final = {"fails": 3, "exits": 2, "crashes": 2}
 WAL_SECONDS: Final = 1.5
 """A claim may be taken back by a server crash that follows within this time: no claim waits for the disk. Three times
 wal_writer_delay, by Postgres's documentation, and something for a busy machine."""
+PREFETCH_SECONDS: Final = 3.0
+"""How long after its claim, and so after that crash, a handler may begin."""
 
 
 class Outcome(NamedTuple):
@@ -180,7 +182,9 @@ def fates_of(evidence: Evidence) -> dict[Run, str]:
     found = {}
     for run in evidence.runs:
         fate = fates.get((run.job, run.claim, run.worker), "released")
-        if again[run.job, run.claim] > 1 and any(run.began < at < run.began + WAL_SECONDS for at in evidence.crashes):
+        if again[run.job, run.claim] > 1 and any(
+            run.began - PREFETCH_SECONDS < at < run.began + WAL_SECONDS for at in evidence.crashes
+        ):
             fate = "taken back"
         found[run] = fate
     return found
