@@ -119,8 +119,7 @@ class Desk:
         if self.claimable is not None:
             self.claimable += sum(ask.wanted for ask in load.asks) - len(jobs)
         now = time.monotonic()
-        for job in jobs:
-            self._held[job.id] = job
+        jobs = [job for job in jobs if self._hold(job)]
         for ask in load.asks:
             mine = [job for job in jobs if job.queue == ask.station.queue] if len(load.asks) > 1 else jobs
             ask.station.receive(ask, mine, swept=load.swept, took=took, now=now)
@@ -213,6 +212,13 @@ class Desk:
                 if self.claimable is not None:
                     self.claimable -= ask.wanted
         return load
+
+    def _hold(self, job: ClaimedJob) -> bool:
+        """Notes that this worker holds a job. False when it held it before, under the same claim: a server that crashed
+        forgot the claim, which commits asynchronously, and gave it out again. The attempt that runs here stands."""
+        before = self._held.get(job.id)
+        self._held[job.id] = job
+        return before is None or before.claims != job.claims
 
     def _give_back(self, station: Station) -> None:
         while station.buffer:
