@@ -27,6 +27,7 @@ from pgqueue.job import (
     Seconds,
     check_kind,
     seconds,
+    show,
 )
 
 P = ParamSpec("P")
@@ -41,6 +42,9 @@ registry: dict[str, Task[..., ..., Any]] = {}
 
 class Task(Generic[P, C, R]):
     """A function that jobs can name. Made by `@job`."""
+
+    __name__: str
+    __qualname__: str
 
     def __init__(
         self, function: Callable[C, R], name: str, backoff: RetryPolicy | None, timeout: float | None, template: Job
@@ -156,8 +160,9 @@ def job(
     """
 
     def decorate(function: Callable[..., Any]) -> Task[..., ..., Any]:
-        if not callable(function) or isinstance(function, type | Task):
-            raise ConfigurationError(f"@job was put on {function!r}; it goes on a function")
+        if isinstance(function, staticmethod):
+            function = function.__func__
+        _check_function(function)
         kind = name if name is not None else function.__name__
         former = [aliases] if isinstance(aliases, str) else list(aliases)
         try:
@@ -217,19 +222,33 @@ def _register(kind: str, task: Task[..., ..., Any]) -> None:
     registry[kind] = task
 
 
+def _check_function(function: object) -> None:
+    """Refuses what has no name, such as a partial, and what a call would not run."""
+    if not callable(function) or isinstance(function, type | Task) or not hasattr(function, "__qualname__"):
+        raise ConfigurationError(f"@job was put on {show(function)}; it goes on a function")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"@job of {function.__qualname__}: it has a yield, so a call only makes a generator; return a value instead"
+        )
+
+
 def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
     """The function's parameters with their type hints resolved."""
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError) as error:
         raise ConfigurationError(f"type hints of {name} cannot be resolved: {error}") from error
-    parameters = []
+    parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise ConfigurationError(
                 f"{name} takes {parameter}; a job's arguments are stored by name, so use plain parameters"
             )
-        parameters.append(parameter.replace(annotation=hints.get(parameter.name, Any)))
+        hint = hints.get(parameter.name, Any)
+        first = not parameters and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        if JobContext in typing.get_args(hint) or (hint is JobContext and not first):
+            raise ConfigurationError(f"{name} takes {parameter}; the context comes first, annotated JobContext")
+        parameters.append(parameter.replace(annotation=hint))
     return parameters
 
 

@@ -1,8 +1,9 @@
 """@job: still the function, and the jobs that call it."""
 
+import functools
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -156,9 +157,20 @@ def keywords(**ids: int) -> None: ...
 def unresolved(x: "Nowhere") -> None: ...  # noqa: F821
 def a_function_for(x: Callable) -> None: ...
 def late_context(x: int, ctx: JobContext) -> None: ...
+def optional_context(ctx: JobContext | None, x: int) -> None: ...
+def context_by_keyword(*, ctx: JobContext, x: int) -> None: ...
 
 
-class NotAFunction: ...
+def generator(x: int) -> Iterator[int]:
+    yield x
+
+
+async def async_generator(x: int) -> AsyncIterator[int]:
+    yield x
+
+
+class NotAFunction:
+    def __call__(self, x: int) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -168,8 +180,14 @@ class NotAFunction: ...
         (variadic, r"takes \*ids"),
         (keywords, r"takes \*\*ids"),
         (unresolved, "Nowhere"),
-        (late_context, "cannot be stored as JSON"),
+        (late_context, "takes ctx: .*; the context comes first"),
+        (optional_context, "takes ctx: .*; the context comes first"),
+        (context_by_keyword, "takes ctx: .*; the context comes first"),
+        (generator, "generator: it has a yield"),
+        (async_generator, "async_generator: it has a yield"),
         (NotAFunction, "goes on a function"),
+        (NotAFunction(), "goes on a function"),
+        (functools.partial(late_context, 1), "goes on a function"),
         (42, "goes on a function"),
     ],
 )
@@ -177,6 +195,19 @@ def test_a_function_that_no_stored_job_could_call_is_refused(function, said):
     """When the module is imported."""
     with pytest.raises(ConfigurationError, match=said):
         job(function)
+
+
+async def test_a_static_method_is_the_function_inside():
+    """Seen from outside it is neither sync nor async."""
+
+    class Billing:
+        @job
+        @staticmethod
+        async def charge(invoice_id: int) -> int:
+            return invoice_id
+
+    assert Billing.charge.is_async
+    assert await Billing.charge(42) == 42
 
 
 @pytest.mark.parametrize(
