@@ -37,9 +37,10 @@ def _module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-            raise ConfigurationError(
-                f"--app {name}: there is no module {error.name} in {os.getcwd()} or among the installed packages"
-            ) from error
+            told = f"--app {name}: there is no module {error.name} in {os.getcwd()} or among the installed packages"
+            if name.endswith(".py"):
+                told += f"; for the file {name} give --app {name.removesuffix('.py')}"
+            raise ConfigurationError(told) from error
         raise ConfigurationError(f"--app {name} cannot be imported: {_reason(error)}") from error
     except (Exception, SystemExit) as error:  # a script that ends itself is no module to import
         raise ConfigurationError(f"--app {name} cannot be imported: {_reason(error)}") from error

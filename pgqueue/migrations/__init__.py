@@ -81,8 +81,7 @@ def migrate(
     there without one, `MigrationBlocked`, and whatever the driver raises. Nothing was changed then, but on a connection
     of yours the transaction may have to be rolled back.
     """
-    if lock_timeout <= 0:
-        raise ConfigurationError(f"lock_timeout {lock_timeout} is not positive; give seconds")
+    _check_lock_timeout(lock_timeout)
     if not isinstance(target, str):
         with _blocked_explained(lock_timeout, None):
             return _migrate(sessions.over(target), lock_timeout)
@@ -112,8 +111,9 @@ def current(session: Session) -> str | None:
 def script(start: str | None = None, *, lock_timeout: float = LOCK_TIMEOUT) -> str:
     """The migration from revision `start` (None: from nothing) as a script for psql. Needs no connection.
 
-    Raises `ConfigurationError` for a revision that does not exist.
+    Raises `ConfigurationError` for a revision that does not exist and a lock_timeout that cannot be.
     """
+    _check_lock_timeout(lock_timeout)
     return render.whole(start, lock_timeout=lock_timeout)
 
 
@@ -124,6 +124,12 @@ def refuse_unknown(revision: str | None) -> None:
             f"the schema pgqueue is at revision {revision}, this code knows only up to {head()}; nothing was changed. "
             "Upgrade pgqueue here"
         )
+
+
+def _check_lock_timeout(lock_timeout: float) -> None:
+    """Postgres keeps it as whole milliseconds in 31 bits."""
+    if not 0 < lock_timeout <= 2_000_000:
+        raise ConfigurationError(f"lock_timeout {lock_timeout} is out of range; give seconds, at most 2000000")
 
 
 def _migrate(session: Session, lock_timeout: float) -> Migrated:

@@ -89,7 +89,9 @@ def test_a_wrong_job(pgqueue, db, arguments, message):
         (["status", "--dsn", "host=x", "--embedded"], "both --dsn and --embedded were given"),
         (["migrate", "--from", "0001"], "--from belongs to --sql"),
         (["migrate", "--sql", "--from", "0815"], "there is no revision '0815'; use one of 0001"),
-        (["migrate", "--lock-timeout", "0"], "lock_timeout 0.0 is not positive"),
+        (["migrate", "--lock-timeout", "0"], "lock_timeout 0.0 is out of range"),
+        (["migrate", "--lock-timeout", "nan"], "lock_timeout nan is out of range"),
+        (["migrate", "--sql", "--lock-timeout", "inf"], "lock_timeout inf is out of range"),
     ],
 )
 def test_options_that_cannot_work(pgqueue, command, message):

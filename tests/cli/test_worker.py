@@ -94,6 +94,8 @@ def test_a_signal_lets_running_jobs_finish(app, db, process, tmp_path):
     ("source", "given", "message"),
     [
         (None, "nojobs", "--app nojobs: there is no module nojobs in "),
+        (APP, "myjobs.py", "there is no module myjobs.py in "),
+        (APP, "myjobs.py", "; for the file myjobs.py give --app myjobs"),
         (None, "my-jobs.py", "--app 'my-jobs.py' is no module; give its name as in `import`"),
         (APP, "myjobs.more", "--app myjobs.more: there is no module myjobs.more in "),
         (APP, "myjobs:other", "myjobs.py) has no other"),
