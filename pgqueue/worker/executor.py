@@ -13,6 +13,7 @@ import functools
 import math
 import time
 from datetime import UTC, datetime, timedelta
+from types import CoroutineType
 from typing import Any, Final, Literal
 
 from pgqueue.calls import ClaimedJob
@@ -110,7 +111,9 @@ class Slot:
         args = (self._context(job, limit),) if task.takes_context else ()
         if task.is_async:
             return await task.function(*args, **kwargs)
-        return await self._threads.call(functools.partial(task.function, *args, **kwargs))
+        result = await self._threads.call(functools.partial(task.function, *args, **kwargs))
+        # A decorator that is not async hides that the handler is.
+        return await result if isinstance(result, CoroutineType) else result
 
     async def _calm(self, task: asyncio.Task[None]) -> None:
         """Takes back a cancellation, ours or the handler's own, so that it cannot hit the next job or end the slot."""

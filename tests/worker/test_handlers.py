@@ -1,6 +1,7 @@
 """Handlers: both kinds run, neither kind stops the other, and each is told what it runs."""
 
 import asyncio
+import functools
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,31 @@ async def test_async_and_sync_handlers_run_with_their_arguments(dsn, db):
 
     assert sorted(seen, key=lambda one: one[0]) == [(1, "by hand"), (2, "none"), (3, moment)]
     assert states(db) == ["completed"] * 3
+
+
+async def test_an_async_handler_may_have_a_decorator_that_is_not_async(dsn, db):
+    """Many that log or measure are not; from outside the handler then looks like a sync one."""
+    seen = []
+
+    def logged(function):
+        @functools.wraps(function)
+        def outer(*args, **kwargs):
+            return function(*args, **kwargs)
+
+        return outer
+
+    @job
+    @logged
+    async def waits(order: int):
+        await asyncio.sleep(0)
+        seen.append((order, threading.current_thread() is threading.main_thread()))
+
+    enqueue(db, waits.job(1))
+
+    await drain(dsn)
+
+    assert seen == [(1, True)]
+    assert states(db) == ["completed"]
 
 
 async def test_a_sync_handler_that_blocks_does_not_stop_async_ones(dsn, db):
