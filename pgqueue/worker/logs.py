@@ -34,6 +34,8 @@ def setup(format: Literal["text", "json"] = "text", level: str = "info") -> None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatters[format]())
     logging.basicConfig(level=number, handlers=[handler], force=True)
+    # Alembic tells how it works, in a dozen lines; what it did has a line of ours.
+    logging.getLogger("alembic").setLevel(max(number, logging.WARNING))
 
 
 def fields(**values: Any) -> dict[str, Any]:

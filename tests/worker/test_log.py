@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pgqueue import Backoff, JobContext, enqueue, enqueue_many, job
+from pgqueue import Backoff, JobContext, enqueue, enqueue_many, job, migrations
 from pgqueue.errors import ConfigurationError
 from pgqueue.worker import logs
 from tests.sql.verbs import value
@@ -26,6 +26,16 @@ def written(capsys):
 
 def lines(written, event: str) -> list[dict]:
     return [line for line in map(json.loads, written()) if line["event"] == event]
+
+
+def test_a_migration_has_one_line_not_alembics_dozen(dsn, db, written, monkeypatch):
+    """`worker --embedded` migrates first: nobody asked how."""
+    monkeypatch.setattr(logging.getLogger("alembic"), "level", logging.NOTSET)
+    logs.setup("json")
+
+    migrations.migrate(dsn)
+
+    assert [json.loads(line)["logger"].partition(".")[0] for line in written()] == ["pgqueue"]
 
 
 async def test_a_completed_job_has_a_line_with_its_fields(dsn, db, written, noop):
