@@ -10,7 +10,7 @@ as $$
 --
 -- p_ids     all that the worker holds or has yet to report, with their claims; may be empty.
 -- Writes    pgqueue.job: running → ready.
--- Called by pgqueue/worker/lanes.py, after each reconnect.
+-- Called by pgqueue/worker/lanes.py, after each reconnect; pgqueue.leave.
 declare
     v_ids    bigint[];
     v_claims integer[];

@@ -13,7 +13,7 @@ as $$
 -- Returns   the ids that were still held under that claim; the rest had moved on.
 -- Writes    pgqueue.job: running → ready.
 -- Locks     the rows it names, in id order.
--- Called by pgqueue/worker/lanes.py, at shutdown; pgqueue.reconcile.
+-- Called by pgqueue/worker/lanes.py, at shutdown; pgqueue.reconcile and pgqueue.rescue.
 declare
     v_released bigint[];
     v_queues   text[];

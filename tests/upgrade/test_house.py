@@ -32,6 +32,16 @@ def test_every_function_names_its_signature():
         assert named == made, file.name
 
 
+def test_a_function_names_its_callers_among_the_functions():
+    """Whoever changes one finds all that depend on it in its header."""
+    texts = {path.stem: path.read_text() for path in (ROOT / "sql" / "functions").glob("*.sql")}
+    for caller, text in texts.items():
+        body = text.partition("\nbegin\n")[2]
+        for called in set(re.findall(r"\bpgqueue\.(\w+)\(", body)) & texts.keys() - {caller}:
+            header = texts[called].partition("-- Called by ")[2].partition("\ndeclare")[0].partition("\nbegin")[0]
+            assert re.search(rf"\b{caller}\b", header), f"{called}: called by {caller}"
+
+
 def test_the_root_folder_does_not_shadow_alembic():
     """With an __init__.py, `import alembic` in the checkout would find our steps."""
     assert not (ROOT / "alembic" / "__init__.py").exists()
