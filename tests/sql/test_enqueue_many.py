@@ -63,6 +63,15 @@ def test_an_element_that_is_no_object_is_refused_as_any_broken_rule(db, element)
     assert everything(db) == []
 
 
+def test_an_option_that_does_not_exist_is_refused(db):
+    """As a named argument of enqueue would be: with a slip in `queue` the job would wait where nobody looks."""
+    with pytest.raises(psycopg.Error, match=r"'que' is no option of a job; use kind, args, .*timeout") as refused:
+        enqueue_many(db, [{"kind": "noop"}, {"kind": "noop", "que": "billing"}])
+
+    assert refused.value.sqlstate == "PQ001"
+    assert everything(db) == []
+
+
 def test_no_jobs_are_no_error(db):
     """A list that happens to be empty is ordinary."""
     assert enqueue_many(db, []) == []
