@@ -59,6 +59,14 @@ def worker(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="What it is called in views and logs. Default: HOST:PID.")
     ] = None,
+    direct_dsn: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DSN",
+            envvar="PGQUEUE_DIRECT_DSN",
+            help="The server without its connection pooler, for listening and liveness. Default: --dsn.",
+        ),
+    ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="Log lines on stderr.")] = LogFormat.text,
     log_level: Annotated[LogLevel, typer.Option(help="Least important line that is written.")] = LogLevel.info,
     dsn: Dsn = None,
@@ -85,6 +93,7 @@ def worker(
         max_time=max_time,
         poll=poll,
         name=name,
+        direct_dsn=direct_dsn,
     )
     application.load(app)
     with database(dsn, embedded) as found:
