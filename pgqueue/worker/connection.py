@@ -38,6 +38,10 @@ def pauses() -> Iterator[float]:
         pause = min(5.0, pause * 2)
 
 
+_WRONG = {"25006": "database is read-only", "53100": "database has no disk space left"}
+"""What is the case, by SQLSTATE, where the server can be reached but does not do its work."""
+
+
 class Trouble:
     """Says once that a connection is lost and once that it is back. who: lane, bell, steward."""
 
@@ -50,7 +54,8 @@ class Trouble:
         if not self._lost:
             self._lost = True
             told = " ".join(str(error).split()) or type(error).__name__
-            log.warning("database not reachable, waiting for it", extra=fields(connection=self._who, error=told))
+            what = _WRONG.get(getattr(error, "sqlstate", None) or "", "database not reachable")
+            log.warning(f"{what}, waiting for it", extra=fields(connection=self._who, error=told))
 
     def ends(self) -> None:
         """All is well."""

@@ -2,6 +2,9 @@
 
 import logging
 
+import psycopg
+import pytest
+
 from pgqueue.worker.connection import Trouble
 
 
@@ -21,3 +24,17 @@ def test_an_outage_has_two_lines_and_the_next_one_two_more(caplog):
         "database reachable again",
     ] * 2
     assert caplog.records[0].fields == {"connection": "lane", "error": "connection refused"}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (psycopg.errors.ReadOnlySqlTransaction("cannot execute UPDATE"), "database is read-only, waiting for it"),
+        (psycopg.errors.DiskFull("could not extend file"), "database has no disk space left, waiting for it"),
+        (psycopg.OperationalError("server closed the connection"), "database not reachable, waiting for it"),
+    ],
+)
+def test_the_line_says_what_is_the_case(caplog, error, told):
+    """Whoever is on call looks at the disk, not at the network."""
+    Trouble("lane").begins(error)
+    assert caplog.messages == [told]
