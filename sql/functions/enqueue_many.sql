@@ -14,23 +14,19 @@ as $$
 -- Called by applications; pgqueue/calls.py.
 declare
     v_now constant timestamptz := clock_timestamp();
-    v_unknown text;
+    v_known constant text[] := '{kind,args,queue,priority,run_at,delay,max_attempts,timeout}';
 begin
     if jobs is null or jsonb_typeof(jobs) <> 'array' then
         raise exception using errcode = 'PQ001',
             message = format('jobs are JSON of type %s; they must be an array of objects', coalesce(jsonb_typeof(jobs), 'null'));
     elsif jobs @? 'strict $[*] ? (@.type() != "object")' then
         raise exception using errcode = 'PQ001', message = 'one of the jobs is no JSON object; they must be an array of objects';
-    end if;
-    select k.name into v_unknown
-    from jsonb_array_elements(jobs) as e (job)
-    cross join lateral jsonb_object_keys(
-        e.job - '{kind,args,queue,priority,run_at,delay,max_attempts,timeout}'::text[]
-    ) as k (name)
-    limit 1;
-    if found then
+    elsif exists (select from jsonb_array_elements(jobs) e (job) where e.job - v_known <> '{}') then
         raise exception using errcode = 'PQ001', message = format(
-            '%L is no option of a job; use kind, args, queue, priority, run_at, delay, max_attempts, timeout', v_unknown);
+            '%L is no option of a job; use %s',
+            (select k.name from jsonb_array_elements(jobs) e (job), jsonb_object_keys(e.job - v_known) k (name) limit 1),
+            array_to_string(v_known, ', ')
+        );
     end if;
     return query
     with added as (
