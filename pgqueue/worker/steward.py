@@ -97,6 +97,8 @@ class Steward(threading.Thread):
             self._attached = self._attach(connection)
         if not self._worker:
             self._register(connection)
+        else:  # at once: trouble is over only when this can be written
+            _do(connection, calls.heartbeat(self._worker, self._running(), self.stopping))
 
     def _attach(self, connection: psycopg.Connection[Any]) -> bool:
         """Takes the liveness lock on a new session; False while the old one still has it."""
