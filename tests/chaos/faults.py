@@ -63,7 +63,7 @@ class Room(threading.Thread):
 
     def __init__(self, world: World, seed: str, name: str, every: float, kinds: dict[str, tuple[int, Any]]) -> None:
         """every: seconds between two faults, on average."""
-        super().__init__(name=f"chaos-{name}")
+        super().__init__(name=f"chaos-{name}", daemon=True)
         self.faults: list[Fault] = []
         self.error: BaseException | None = None
         self._world = world

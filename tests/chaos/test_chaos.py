@@ -93,12 +93,15 @@ def chaos(here: World, seed: str, seconds: float) -> list[Fault]:
     for room in injectors:
         room.start()
     over_at = time.monotonic() + seconds
-    while time.monotonic() < over_at and not any(room.error for room in injectors):
-        here.fleet.tend()
-        time.sleep(0.05)
-    here.over.set()
+    try:
+        while time.monotonic() < over_at and not any(room.error for room in injectors):
+            here.fleet.tend()
+            time.sleep(0.05)
+    finally:  # also when somebody interrupts: the last fault is lifted before the server goes
+        here.over.set()
+        for room in injectors:
+            room.join()
     for room in injectors:
-        room.join()
         if room.error:
             raise room.error
     return sorted((fault for room in injectors for fault in room.faults), key=lambda fault: fault.at)
