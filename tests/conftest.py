@@ -19,6 +19,9 @@ import pytest
 
 from tests import servers
 from tests.databases import Databases, with_database
+from tests.registry import own_registry
+
+__all__ = ["own_registry"]
 
 SESSION = pytest.StashKey[dict[str, str]]()
 

@@ -56,7 +56,7 @@ def enqueue(
     with connected(dsn, embedded) as connection:
         enqueued = client.enqueue(connection, job)
     if json:
-        show.as_json(enqueued)
+        show.as_json(enqueued._asdict())
     else:
         typer.echo(f"job {enqueued.id} enqueued: {job.kind} in queue {job.queue}")
 

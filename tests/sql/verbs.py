@@ -16,6 +16,9 @@ Row = Any
 A, B = 1001, 1002
 """Ids of workers that nobody registered: enough for every verb that only compares them."""
 
+LOCKS = "(select l.* from pg_locks l join pg_database d on d.oid = l.database where d.datname = current_database()) l"
+"""The locks of this database: another test's are on the same server. For the `from` of a query."""
+
 
 def rows(conn: psycopg.Connection, query: str, params: Any = None) -> list[Row]:
     return conn.cursor(row_factory=namedtuple_row).execute(query, params).fetchall()

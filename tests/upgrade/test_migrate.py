@@ -17,6 +17,7 @@ from pgqueue.errors import (
     UnsupportedConnection,
 )
 from pgqueue.job import Job
+from tests.sql.verbs import LOCKS
 from tests.upgrade.conftest import ROOT
 
 pytestmark = pytest.mark.integration
@@ -95,7 +96,7 @@ def test_it_sees_what_others_did_while_it_waited(empty_dsn):
     isolation = "default_transaction_isolation = serializable"
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         connection.execute(f'alter database "{connection.info.dbname}" set {isolation}')
-    waiting = "select from pg_locks l where l.locktype = 'advisory' and l.classid = 1885827334 and not l.granted"
+    waiting = f"select from {LOCKS} where l.locktype = 'advisory' and l.classid = 1885827334 and not l.granted"
     with psycopg.connect(empty_dsn) as first, psycopg.connect(empty_dsn, autocommit=True) as watcher:
         migrations.migrate(first)
         second = start_replica(empty_dsn)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from pgqueue import enqueue, enqueue_many, job
-from tests.sql.verbs import claim, state, value
+from tests.sql.verbs import LOCKS, claim, state, value
 from tests.worker.working import NEVER, connections, until, until_all, until_asleep, worker_ids, working
 
 pytestmark = pytest.mark.integration
@@ -50,7 +50,7 @@ async def test_a_worker_that_lost_a_connection_while_it_slept_still_wakes(dsn, d
 
 async def test_a_steward_that_lost_its_connection_holds_its_lock_again(dsn, db):
     """Without it the worker would look dead as soon as a beat is late."""
-    held = "select count(*) from pg_locks where locktype = 'advisory' and classid = 1885827331 and objid = %s"
+    held = f"select count(*) from {LOCKS} where locktype = 'advisory' and classid = 1885827331 and objid = %s"
     async with working(dsn):
         (worker,) = await until(lambda: worker_ids(db))
         terminate(db, "steward")

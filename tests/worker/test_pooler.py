@@ -8,7 +8,7 @@ import pytest
 
 from pgqueue import enqueue, enqueue_many, job
 from pgqueue.worker.connection import behind_pooler
-from tests.sql.verbs import state, value
+from tests.sql.verbs import LOCKS, state, value
 from tests.worker.pooler import MISSING, pooler
 from tests.worker.working import NEVER, attempts, connections, until, until_all, until_asleep, worker_ids, working
 
@@ -64,4 +64,4 @@ async def test_without_a_direct_connection_it_looks_now_and_then_and_says_so_onc
 
     assert len([record for record in caplog.records if "pooler is in the way" in record.getMessage()]) == 1
     assert [record for record in caplog.records if "not reachable" in record.getMessage()] == []
-    assert value(db, "select count(*) from pg_locks where locktype = 'advisory' and classid = 1885827330") == 0
+    assert value(db, f"select count(*) from {LOCKS} where locktype = 'advisory' and classid = 1885827330") == 0

@@ -9,7 +9,7 @@ import pytest
 
 from pgqueue import Backoff, enqueue, enqueue_many, job
 from pgqueue.client import cancel, retry
-from tests.sql.verbs import claim, dead_worker, release, rescue, silent_for, state, value
+from tests.sql.verbs import LOCKS, claim, dead_worker, release, rescue, silent_for, state, value
 from tests.worker.working import NEVER, until, until_all, until_asleep, working
 
 pytestmark = pytest.mark.integration
@@ -40,7 +40,7 @@ async def test_a_job_whose_transaction_began_before_the_worker_slept_is_not_miss
         id = enqueue(producer, noop.job()).id
         worker = working(dsn, poll=NEVER)
         await worker.__aenter__()
-        parked = "select count(*) from pg_locks where locktype = 'advisory' and classid = 1885827330"
+        parked = f"select count(*) from {LOCKS} where locktype = 'advisory' and classid = 1885827330"
         await until(lambda: value(db, parked) == 1)
     await until(lambda: state(db, id) == "completed")
     await worker.__aexit__(None, None, None)

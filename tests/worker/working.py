@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from pgqueue.worker import Worker, WorkerOptions
-from tests.sql.verbs import value, values
+from tests.sql.verbs import LOCKS, value, values
 
 PATIENCE_SECONDS = 20
 """Until a test gives up hope: far more than anything here takes, even on a machine that is busy with other things."""
@@ -65,7 +65,7 @@ async def until_asleep(db: psycopg.Connection, queues: int = 1) -> None:
     # timer.
     await until(
         lambda: (
-            value(db, "select count(*) from pg_locks where locktype = 'advisory' and classid = 1885827330") >= queues
+            value(db, f"select count(*) from {LOCKS} where locktype = 'advisory' and classid = 1885827330") >= queues
             and value(
                 db,
                 """select bool_and(query like '%next_run_at%' and state = 'idle') from pg_stat_activity

@@ -53,7 +53,7 @@ def play(dsn: str, folder: Path, console: Console) -> bool:
     began = time.monotonic()
     with psycopg.connect(dsn, autocommit=True) as connection, contextlib.ExitStack() as stack:
         _prepare(connection)
-        stack.callback(example.drop_waiting_jobs, connection)
+        stack.callback(_leave_nothing, dsn)
         workers = [WorkerProcess(f"demo-{number}", dsn, receipts, folder / f"worker-{number}.log") for number in (1, 2)]
         for worker in workers:
             stack.callback(worker.stop)
@@ -157,6 +157,12 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
     migrations.migrate(connection)
     example.drop_waiting_jobs(connection)
     example.make_schema(connection)
+
+
+def _leave_nothing(dsn: str) -> None:
+    """On a connection of its own: an interrupt may have come in the middle of a statement on the other."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        example.drop_waiting_jobs(connection)
 
 
 @contextlib.contextmanager

@@ -1,3 +1,0 @@
-from tests.registry import own_registry
-
-__all__ = ["own_registry"]
