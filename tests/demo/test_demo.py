@@ -25,7 +25,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def start(dsn: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "pgqueue", "demo", "--dsn", dsn, "--folder", str(tmp_path)]
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"}
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"NO_COLOR": "1"},
+            preexec_fn=_hear_interrupts,
         )
         started.append(process)
         return process
@@ -34,6 +39,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+def _hear_interrupts() -> None:
+    """A shell script that starts the tests in the background has SIGINT ignored, and all that is started below it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> None:
