@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Enqueued, Job, seconds
+from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Enqueued, Job, encode, seconds
 
-SCHEMA_REVISION: Final = "0001"
+SCHEMA_REVISION: Final = "0002"
 """Revision of the schema that this code speaks: the newest step in alembic/versions."""
 
 T = TypeVar("T")
@@ -50,6 +50,8 @@ class ClaimedJob(NamedTuple):
     run_at: datetime
     created_at: datetime
     timeout: timedelta | None
+    meta: str | None
+    """What else the handler is told, as JSON text; None for nothing."""
 
 
 # What applications call
@@ -65,7 +67,7 @@ _ENQUEUE: Final = """select e.id, e.created from pgqueue.enqueue(
     kind => cast(%(kind)s as text), args => cast(%(args)s as jsonb), queue => cast(%(queue)s as text),
     priority => cast(%(priority)s as integer), run_at => cast(cast(%(run_at)s as text) as timestamptz),
     delay => cast(cast(%(delay)s as text) as interval), max_attempts => cast(%(max_attempts)s as integer),
-    timeout => cast(cast(%(timeout)s as text) as interval)) e"""
+    timeout => cast(cast(%(timeout)s as text) as interval), meta => cast(%(meta)s as jsonb)) e"""
 
 
 def enqueue(job: Job) -> Call[Enqueued]:
@@ -79,6 +81,7 @@ def enqueue(job: Job) -> Call[Enqueued]:
         "delay": _interval("delay", job.delay),
         "max_attempts": job.max_attempts,
         "timeout": _interval("timeout", job.timeout),
+        "meta": None if job.meta is None else encode("meta", job.meta),
     }
     return Call(_ENQUEUE, params, lambda rows: Enqueued(*rows[0]))
 
@@ -143,9 +146,9 @@ def maintain() -> Call[None]:
 
 
 _EXCHANGE: Final = """select e.id, e.claims, e.queue, e.kind, e.args::text, e.priority, e.attempt, e.max_attempts,
-    e.run_at, e.created_at, e.timeout from pgqueue.exchange(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[],
-    %(results)s::jsonb[], %(queues)s::text[], %(limits)s::integer[], %(after_run_at)s::timestamptz[],
-    %(after_id)s::bigint[]) e"""
+    e.run_at, e.created_at, e.timeout, e.meta::text from pgqueue.exchange(%(worker)s, %(ids)s::bigint[],
+    %(claims)s::integer[], %(results)s::jsonb[], %(queues)s::text[], %(limits)s::integer[],
+    %(after_run_at)s::timestamptz[], %(after_id)s::bigint[]) e"""
 
 
 def exchange(
@@ -273,4 +276,6 @@ def _element(job: Job) -> str:
         parts.append(f'"delay":"{_interval("delay", job.delay)}"')
     if job.timeout is not None:
         parts.append(f'"timeout":"{_interval("timeout", job.timeout)}"')
+    if job.meta is not None:
+        parts.append(f'"meta":{encode("meta", job.meta)}')
     return ",".join(parts) + "}"

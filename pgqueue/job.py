@@ -52,6 +52,7 @@ class Options(TypedDict, total=False):
     delay: Seconds | None
     max_attempts: int
     timeout: Seconds | None
+    meta: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Job:
     delay:         not before this long after it is enqueued, by the database's clock; seconds or timedelta.
     max_attempts:  the attempt after which a failure is final; 1 to 32,767.
     timeout:       longest run time of one attempt, seconds or timedelta; None: as the handler says.
+    meta:          what else the handler is told (`JobContext.meta`), as JSON can hold it; None for nothing.
 
     Raises `InvalidJob`, naming the value and the rule.
     """
@@ -79,6 +81,7 @@ class Job:
     delay: Seconds | None = None
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     timeout: Seconds | None = None
+    meta: Mapping[str, Any] | None = field(default=None, hash=False)
     payload: str = field(init=False, repr=False, compare=False)
     """`args` as JSON text."""
 
@@ -93,7 +96,9 @@ class Job:
             seconds("delay", self.delay, zero=True)
         if self.timeout is not None:
             seconds("timeout", self.timeout)
-        object.__setattr__(self, "payload", _encode(self.kind, self.args))
+        if self.meta is not None:
+            encode(f"meta of {self.kind}", self.meta)
+        object.__setattr__(self, "payload", encode(f"args of {self.kind}", self.args))
 
     def options(self, **changes: Unpack[Options]) -> Job:
         """The same job with other options: `charge.job(42).options(priority=0, delay=60)`."""
@@ -132,6 +137,8 @@ class JobContext:
     """Name of the worker that runs it."""
     log: logging.LoggerAdapter[logging.Logger]
     """Logger whose lines carry the job's id, kind and attempt."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """What else was enqueued with it: the job's `meta`."""
 
     @property
     def is_last_attempt(self) -> bool:
@@ -212,27 +219,24 @@ def _check_run_at(run_at: object, delay: object) -> None:
         raise InvalidJob(f"both run_at {run_at!r} and delay {delay!r} were given; give one")
 
 
-def _encode(kind: str, args: object) -> str:
-    """`args` as JSON text that the database accepts."""
+def encode(what: str, args: object) -> str:
+    """A JSON object as text that the database accepts. what: what it is, for the message. Raises `InvalidJob`."""
     if not isinstance(args, Mapping):
-        raise InvalidJob(f"args of {kind} are a {type(args).__name__}; give a dict, one key per argument")
+        raise InvalidJob(f"{what} are a {type(args).__name__}; give a dict, one key per argument")
     for key in args:
         if not isinstance(key, str):
-            raise InvalidJob(
-                f"args of {kind} have the key {show(key)}, a {type(key).__name__}; keys are argument names, str"
-            )
+            raise InvalidJob(f"{what} have the key {show(key)}, a {type(key).__name__}; keys are argument names, str")
     try:
         # With a space after ',' and ':', as Postgres prints it: the limit is on that, here and there.
         text = json.dumps(args if type(args) is dict else dict(args), ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidJob(f"args of {kind} are no JSON: {_culprit(args) or error}") from error
+        raise InvalidJob(f"{what} are no JSON: {_culprit(args) or error}") from error
     if has_nul(text):
-        raise InvalidJob(f"args of {kind} are no JSON that Postgres can store: a string holds the character U+0000")
+        raise InvalidJob(f"{what} are no JSON that Postgres can store: a string holds the character U+0000")
     if size > MAX_ARGS_BYTES:
         raise InvalidJob(
-            f"args of {kind} take {size:,} bytes; the limit is {MAX_ARGS_BYTES:,}: "
-            "store the data elsewhere and pass its key"
+            f"{what} take {size:,} bytes; the limit is {MAX_ARGS_BYTES:,}: store the data elsewhere and pass its key"
         )
     return text
 

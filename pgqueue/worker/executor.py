@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 import math
 import time
 from datetime import UTC, datetime, timedelta
@@ -140,4 +141,5 @@ class Slot:
             deadline=None if limit is None else datetime.now(UTC) + timedelta(seconds=limit),
             worker=self._log.worker,
             log=self._log.of(job),
+            meta=json.loads(job.meta) if job.meta else {},
         )

@@ -20,11 +20,12 @@ begin
     )
     insert into pgqueue.job_archive_ended (
         id, run_at, created_at, finished_at, claims, priority, attempt, max_attempts, state, queue, kind, args, timeout,
-        error
+        error, expires_at, unique_key, meta
     )
     select
         g.id, g.run_at, g.created_at, clock_timestamp(), g.claims, g.priority, g.attempt, g.max_attempts, 'cancelled',
-        g.queue, g.kind, g.args, g.timeout, cancel.reason
+        g.queue, g.kind, g.args, g.timeout, cancel.reason,
+        g.expires_at, g.unique_key, g.meta
     from gone g;
 
     if not found then

@@ -1,12 +1,12 @@
 create or replace function pgqueue.check_job(
     p_kind text, p_args jsonb, p_queue text, p_priority integer, p_max_attempts integer, p_timeout interval,
-    p_run_at timestamptz, p_delay interval
+    p_run_at timestamptz, p_delay interval, p_meta jsonb
 )
 returns void
 language plpgsql
 immutable
 as $$
--- check_job(kind, args, queue, priority, max_attempts, timeout, run_at, delay) → nothing, or an error
+-- check_job(kind, args, queue, priority, max_attempts, timeout, run_at, delay, meta) → nothing, or an error
 --
 --   The rules of a job, once for every way in. The message names the value and the rule.
 --
@@ -64,6 +64,14 @@ begin
             raise exception 'run_at % is out of range; use the years 1 to 9999', p_run_at using errcode = 'PQ001';
         end if;
     end if;
+    if p_meta is not null then
+        if jsonb_typeof(p_meta) <> 'object' then
+            raise exception 'meta of % is JSON of type %; it must be an object', p_kind, jsonb_typeof(p_meta)
+                using errcode = 'PQ001';
+        elsif pg_column_size(p_meta) > 65536 then
+            raise exception 'meta of % takes % bytes; the limit is 65536', p_kind, pg_column_size(p_meta) using errcode = 'PQ001';
+        end if;
+    end if;
     if p_delay is not null then
         if p_delay not between interval '-1000 years' and interval '1000 years' then
             raise exception 'delay % is out of range; use at most 1000 years', p_delay using errcode = 'PQ001';
@@ -72,5 +80,5 @@ begin
 end;
 $$;
 
-comment on function pgqueue.check_job(text, jsonb, text, integer, integer, interval, timestamptz, interval) is
+comment on function pgqueue.check_job(text, jsonb, text, integer, integer, interval, timestamptz, interval, jsonb) is
     'Refuses a job that breaks a rule, with SQLSTATE PQ001 and a message that names value and rule.';

@@ -7,7 +7,7 @@ create or replace function pgqueue.claim(
 )
 returns table (
     id bigint, claims integer, queue text, kind text, args jsonb, priority smallint, attempt smallint,
-    max_attempts smallint, run_at timestamptz, created_at timestamptz, timeout interval
+    max_attempts smallint, run_at timestamptz, created_at timestamptz, timeout interval, meta jsonb
 )
 language plpgsql
 -- A queue's statistics are always wrong: analyzed while empty, a million rows a second later. Left to choose, the
@@ -53,6 +53,7 @@ begin
                         coalesce(p_after_run_at[p.priority + 1], '-infinity'), coalesce(p_after_id[p.priority + 1], 0)
                     )
                     and c.worker is null
+                    and (c.expires_at is null or c.expires_at > v_now)
                 order by c.run_at, c.id
                 limit p_limit
                 for no key update skip locked
@@ -62,7 +63,8 @@ begin
         returning j.*
     )
     select
-        t.id, t.claims, t.queue, t.kind, t.args, t.priority, t.attempt, t.max_attempts, t.run_at, t.created_at, t.timeout
+        t.id, t.claims, t.queue, t.kind, t.args, t.priority, t.attempt, t.max_attempts, t.run_at, t.created_at, t.timeout,
+        t.meta
     from taken t
     order by t.priority, t.run_at, t.id;                  -- an update by ctid returns in the order of pages
 end;

@@ -7,38 +7,58 @@ create or replace function pgqueue.enqueue(
     delay        interval default null,
     max_attempts integer default 20,
     timeout      interval default null,
+    meta         jsonb default null,
     out id       bigint,
     out created  boolean
 )
 language plpgsql
 as $$
--- enqueue(kind, args, queue, priority, run_at, delay, max_attempts, timeout) → id, created
+-- enqueue(kind, args, queue, priority, run_at, delay, max_attempts, timeout, meta) → id, created
 --
 --   Adds one job to the caller's transaction: it exists when that commits and never did when it rolls back.
 --
+--   Every transaction pays for what it executes here, some of it as much as for the insert, so there is one expression
+--   that lets a good job pass and one statement that inserts it and asks whether anybody sleeps, as pgqueue.wake does.
+--   What is seldom, and what is wrong, is left to pgqueue.check_job and pgqueue.wake.
+--
 -- run_at    start no earlier than this; null: now. delay: the same, from now on. Not both.
 -- timeout   longest run time of one attempt; null: as the handler says.
+-- meta      what else its handler is told, a JSON object; null for nothing.
 -- Raises    PQ001 when a value breaks a rule, with the value and the rule.
 -- Writes    pgqueue.job: one row.
+-- Locks     as pgqueue.wake.
 -- Called by applications; pgqueue/calls.py.
 declare
     v_now constant timestamptz := clock_timestamp();
 begin
-    perform pgqueue.check_job(
-        enqueue.kind, enqueue.args, enqueue.queue, enqueue.priority, enqueue.max_attempts, enqueue.timeout,
-        enqueue.run_at, enqueue.delay
-    );
+    if (
+        kind collate "C" ~ '^[A-Za-z0-9._:-]+$' and octet_length(kind) <= 255
+        and queue collate "C" ~ '^[A-Za-z0-9._-]+$' and octet_length(queue) <= 63
+        and jsonb_typeof(args) = 'object' and pg_column_size(args) <= 1048576
+        and priority between 0 and 9 and max_attempts between 1 and 32767
+        and num_nulls(run_at, delay, timeout, meta) = 4
+    ) is not true then
+        perform pgqueue.check_job(kind, args, queue, priority, max_attempts, timeout, run_at, delay, meta);
+    end if;
+
     -- Not now(): rows of a long transaction must not sort before everything that was committed meanwhile.
-    enqueue.run_at := coalesce(enqueue.run_at, v_now + coalesce(enqueue.delay, interval '0'));
+    insert into pgqueue.job as j (kind, args, queue, priority, run_at, created_at, max_attempts, timeout, meta)
+    values (
+        enqueue.kind, enqueue.args, enqueue.queue, enqueue.priority,
+        coalesce(enqueue.run_at, v_now + enqueue.delay, v_now), v_now, enqueue.max_attempts, enqueue.timeout, enqueue.meta
+    )
+    returning
+        j.id, j.run_at,
+        pg_try_advisory_xact_lock_shared(1885827329, hashtext(j.queue))
+            and pg_try_advisory_lock(1885827330, hashtext(j.queue)) and pg_advisory_unlock(1885827330, hashtext(j.queue))
+    into enqueue.id, enqueue.run_at, created;
 
-    insert into pgqueue.job as j (kind, args, queue, priority, run_at, created_at, max_attempts, timeout)
-    values (enqueue.kind, enqueue.args, enqueue.queue, enqueue.priority, enqueue.run_at, v_now, enqueue.max_attempts, enqueue.timeout)
-    returning j.id into enqueue.id;
-
-    perform pgqueue.wake(enqueue.queue, enqueue.run_at);
-    created := true;
+    if not created then                                   -- here: whether nobody sleeps
+        perform pgqueue.wake(queue, run_at);
+        created := true;
+    end if;
 end;
 $$;
 
-comment on function pgqueue.enqueue(text, jsonb, text, integer, timestamptz, interval, integer, interval) is
+comment on function pgqueue.enqueue(text, jsonb, text, integer, timestamptz, interval, integer, interval, jsonb) is
     'Adds a job to your transaction: it exists when that commits and never did when it rolls back.';

@@ -7,14 +7,14 @@ as $$
 --   Adds many jobs to the caller's transaction, in one statement. All of them or none: the first that breaks a rule
 --   refuses the lot.
 --
--- jobs      an array of objects {kind, args, queue, priority, run_at, delay, max_attempts, timeout}, each key as the
+-- jobs      an array of objects {kind, args, queue, priority, run_at, delay, max_attempts, timeout, meta}, each key as the
 --           parameter of pgqueue.enqueue, all but kind optional.
 -- Raises    PQ001 when a value breaks a rule, with the value and the rule.
 -- Writes    pgqueue.job: one row each.
 -- Called by applications; pgqueue/calls.py.
 declare
     v_now constant timestamptz := clock_timestamp();
-    v_known constant text[] := '{kind,args,queue,priority,run_at,delay,max_attempts,timeout}';
+    v_known constant text[] := '{kind,args,queue,priority,run_at,delay,max_attempts,timeout,meta}';
 begin
     if jobs is null or jsonb_typeof(jobs) <> 'array' then
         raise exception using errcode = 'PQ001',
@@ -30,17 +30,18 @@ begin
     end if;
     return query
     with added as (
-        insert into pgqueue.job as j (kind, args, queue, priority, run_at, created_at, max_attempts, timeout)
+        insert into pgqueue.job as j (kind, args, queue, priority, run_at, created_at, max_attempts, timeout, meta)
         select
             g.kind, coalesce(g.args, '{}'), coalesce(g.queue, 'default'), coalesce(g.priority, 5),
-            coalesce(g.run_at, v_now + coalesce(g.delay, interval '0')), v_now, coalesce(g.max_attempts, 20), g.timeout
+            coalesce(g.run_at, v_now + coalesce(g.delay, interval '0')), v_now, coalesce(g.max_attempts, 20), g.timeout,
+            g.meta
         from jsonb_to_recordset(jobs) as g (
             kind text, args jsonb, queue text, priority integer, run_at timestamptz, delay interval,
-            max_attempts integer, timeout interval
+            max_attempts integer, timeout interval, meta jsonb
         )
         cross join lateral pgqueue.check_job(
             g.kind, coalesce(g.args, '{}'), coalesce(g.queue, 'default'), coalesce(g.priority, 5),
-            coalesce(g.max_attempts, 20), g.timeout, g.run_at, g.delay
+            coalesce(g.max_attempts, 20), g.timeout, g.run_at, g.delay, g.meta
         )
         returning j.id, j.queue, j.run_at
     ),

@@ -10,7 +10,7 @@ create or replace function pgqueue.exchange(
 )
 returns table (
     id bigint, claims integer, queue text, kind text, args jsonb, priority smallint, attempt smallint,
-    max_attempts smallint, run_at timestamptz, created_at timestamptz, timeout interval
+    max_attempts smallint, run_at timestamptz, created_at timestamptz, timeout interval, meta jsonb
 )
 language plpgsql
 as $$
@@ -30,7 +30,7 @@ begin
     if cardinality(p_ids) > 0 then
         return query
         select f.id, null::integer, null::text, null::text, null::jsonb, null::smallint, null::smallint,
-            null::smallint, null::timestamptz, null::timestamptz, null::interval
+            null::smallint, null::timestamptz, null::timestamptz, null::interval, null::jsonb
         from pgqueue.finish(p_worker, p_ids, p_claims, p_results) f (id);
     else
         -- A claim that a server crash takes back is the same as a worker that died before it started: nothing is lost

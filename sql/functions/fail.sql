@@ -55,11 +55,12 @@ begin
     kept as (
         insert into pgqueue.job_archive_ended (
             id, run_at, created_at, started_at, finished_at, worker, claims, priority, attempt, max_attempts, state,
-            queue, kind, args, timeout, error
+            queue, kind, args, timeout, error, expires_at, unique_key, meta
         )
         select
             h.id, h.run_at, h.created_at, h.claimed_at, v_now, h.worker, h.claims, h.priority, h.attempt,
-            h.max_attempts, 'failed', h.queue, h.kind, h.args, h.timeout, h.error
+            h.max_attempts, 'failed', h.queue, h.kind, h.args, h.timeout, h.error,
+            h.expires_at, h.unique_key, h.meta
         from held h
         where h.retry_in is null
     )

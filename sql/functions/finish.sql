@@ -34,11 +34,12 @@ begin
     kept as (
         insert into pgqueue.job_archive_completed (
             id, run_at, created_at, started_at, finished_at, worker, claims, priority, attempt, max_attempts, state,
-            queue, kind, args, timeout, result
+            queue, kind, args, timeout, result, expires_at, unique_key, meta
         )
         select
             g.id, g.run_at, g.created_at, g.claimed_at, clock_timestamp(), g.worker, g.claims, g.priority, g.attempt,
-            g.max_attempts, 'completed', g.queue, g.kind, g.args, g.timeout, g.result
+            g.max_attempts, 'completed', g.queue, g.kind, g.args, g.timeout, g.result,
+            g.expires_at, g.unique_key, g.meta
         from gone g
         returning job_archive_completed.id
     )

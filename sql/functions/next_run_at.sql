@@ -20,6 +20,7 @@ begin
             select c.run_at
             from pgqueue.job c
             where c.queue = p_queue and c.priority = p.priority::smallint and c.worker is null
+                and (c.expires_at is null or c.expires_at > clock_timestamp())
             order by c.run_at, c.id
             limit 1
         ) f

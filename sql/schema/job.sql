@@ -17,6 +17,10 @@ create table pgqueue.job (
     kind         text        collate "C" not null,
     args         jsonb       not null default '{}',
     timeout      interval,
+    expires_at   timestamptz,
+    unique_key   text        collate "C",
+    meta         jsonb,
+    cancel_reason text,
     constraint job_pkey primary key (id)
 ) with (
     fillfactor = 45,
@@ -28,6 +32,9 @@ create table pgqueue.job (
 -- The predicate is always true, and only what asks for a queue can use the index: in a table of one row it would look
 -- as good as job_pkey for finding an id, and a plan made then is kept when there are a million.
 create index job_ready on pgqueue.job (queue, priority, run_at, id) where queue is not null;
+
+-- Only jobs that can expire are in it. None of the columns that a claim writes may be, not even in the predicate.
+create index job_expiring on pgqueue.job (expires_at) where expires_at is not null;
 
 comment on table pgqueue.job is 'Live jobs: scheduled, ready and running. Written by the functions of this schema only; read the view pgqueue.jobs.';
 comment on column pgqueue.job.id is 'The job''s number, for life: it stays the same in job_archive and after a retry.';
@@ -43,3 +50,7 @@ comment on column pgqueue.job.queue is 'Letters, digits, ''.'', ''_'', ''-''; at
 comment on column pgqueue.job.kind is 'Name under which workers registered the handler.';
 comment on column pgqueue.job.args is 'Keyword arguments of the handler, a JSON object.';
 comment on column pgqueue.job.timeout is 'Longest run time of one attempt; null: as the handler says.';
+comment on column pgqueue.job.expires_at is 'Not started after this moment: it ends as expired; null: never.';
+comment on column pgqueue.job.unique_key is 'The key it was enqueued under, so that no second one is; null for none.';
+comment on column pgqueue.job.meta is 'What else its handler is told, a JSON object: version of the arguments, schedule, due_at; null for nothing.';
+comment on column pgqueue.job.cancel_reason is 'Set while a worker that runs the job is asked to stop it: ends as cancelled, not retried.';

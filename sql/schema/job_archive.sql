@@ -18,7 +18,10 @@ create table pgqueue.job_archive (
     args         jsonb       not null,
     timeout      interval,
     result       jsonb,
-    error        text
+    error        text,
+    expires_at   timestamptz,
+    unique_key   text        collate "C",
+    meta         jsonb
 ) partition by list (state);
 
 create table pgqueue.job_archive_completed partition of pgqueue.job_archive
@@ -49,6 +52,9 @@ comment on column pgqueue.job_archive.args is 'As in pgqueue.job.';
 comment on column pgqueue.job_archive.timeout is 'As in pgqueue.job.';
 comment on column pgqueue.job_archive.result is 'What the handler returned; null for nothing.';
 comment on column pgqueue.job_archive.error is 'Why it did not complete: the last error, or the reason for a cancel.';
+comment on column pgqueue.job_archive.expires_at is 'As in pgqueue.job.';
+comment on column pgqueue.job_archive.unique_key is 'As in pgqueue.job.';
+comment on column pgqueue.job_archive.meta is 'As in pgqueue.job.';
 comment on table pgqueue.job_archive_completed is 'The half of job_archive with completed jobs.';
 comment on table pgqueue.job_archive_completed_default is 'Completed jobs of days without a partition of their own.';
 comment on table pgqueue.job_archive_ended is 'The half of job_archive with failed, cancelled and expired jobs.';

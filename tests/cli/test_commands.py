@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from pgqueue import client, migrations, monitor
+from pgqueue.calls import SCHEMA_REVISION
 from pgqueue.job import Job
 from tests.embedded.users import stop_whatever_is_left
 
@@ -164,14 +165,14 @@ def test_several_at_once_are_all_or_none(pgqueue, db):
 
 def test_migrate_says_what_it_did(bare, empty_dsn):
     """The first time and the second."""
-    assert bare("migrate", "--dsn", empty_dsn).stdout == "schema pgqueue made, revision 0001\n"
-    assert bare("migrate", "--dsn", empty_dsn).stdout == "schema pgqueue is at revision 0001\n"
+    assert bare("migrate", "--dsn", empty_dsn).stdout == f"schema pgqueue made, revision {SCHEMA_REVISION}\n"
+    assert bare("migrate", "--dsn", empty_dsn).stdout == f"schema pgqueue is at revision {SCHEMA_REVISION}\n"
 
 
 def test_migrate_prints_the_script(bare):
     """Without a server, to the byte what the library gives."""
     assert bare("migrate", "--sql").stdout == migrations.script()
-    assert bare("migrate", "--sql", "--from", "0001").stdout == migrations.script("0001")
+    assert bare("migrate", "--sql", "--from", SCHEMA_REVISION).stdout == migrations.script(SCHEMA_REVISION)
 
 
 def test_the_option_wins_over_the_environment(pgqueue, empty_dsn):
@@ -210,7 +211,7 @@ def test_embedded_needs_no_server(bare, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(home))
     try:
         made = bare("migrate", "--embedded")
-        assert made.stdout == "schema pgqueue made, revision 0001\n", made.output
+        assert made.stdout == f"schema pgqueue made, revision {SCHEMA_REVISION}\n", made.output
         assert bare("enqueue", "a", "--embedded").stdout == "job 1 enqueued: a in queue default\n"
     finally:
         for folder in (home / "pgqueue").glob("*"):

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from pgqueue import Job, connections, enqueue
+from pgqueue.calls import SCHEMA_REVISION
 from pgqueue.errors import SchemaMismatch, SchemaMissing, SchemaOutdated, SchemaTooNew
 from tests.client.kinds import KINDS
 
@@ -58,7 +59,7 @@ def test_a_mended_schema_is_taken_without_a_restart(db):
     db.execute("update pgqueue.alembic_version set version_num = '0000'")
     with pytest.raises(SchemaMismatch):
         enqueue(db, Job("charge"))
-    db.execute("update pgqueue.alembic_version set version_num = '0001'")
+    db.execute("update pgqueue.alembic_version set version_num = %s", [SCHEMA_REVISION])
     assert enqueue(db, Job("charge")).created
 
 

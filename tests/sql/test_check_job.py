@@ -27,6 +27,8 @@ BROKEN = [
     ({"timeout": "0 s"}, "00:00:00", "positive"),
     ({"timeout": "-1 s"}, "-00:00:01", "positive"),
     ({"run_at": "2030-01-01 00:00:00+00", "delay": "1 s"}, "2030", "give one"),
+    ({"meta": [1]}, "array", "object"),
+    ({"meta": {"x": "y" * 500_000}}, "meta of noop takes", "65536"),
 ]
 ONLY_EXPLICIT = [
     ({"queue": None}, "NULL", "1 to 63"),

@@ -137,4 +137,5 @@ def test_no_column_that_a_claim_writes_is_indexed(db):
            from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
            where i.indrelid = 'pgqueue.job'::regclass order by 1""",
     )
-    assert indexed == ["id", "priority", "queue", "run_at"]
+    assert not set(indexed) & {"worker", "claimed_at", "claims", "attempt"}
+    assert indexed == ["expires_at", "id", "priority", "queue", "run_at"]

@@ -5,7 +5,21 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from tests.sql.verbs import claim, enqueue, enqueue_many, everything, ids, job, live, row, value, values
+from tests.sql.verbs import (
+    A,
+    claim,
+    claimed,
+    enqueue,
+    enqueue_many,
+    everything,
+    finish,
+    ids,
+    job,
+    live,
+    row,
+    value,
+    values,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -155,3 +169,12 @@ def test_durations_that_clients_cannot_read_are_refused(db):
         enqueue(db, delay="9000 years")
     with pytest.raises(psycopg.Error, match=r"delay .* out of range"):
         enqueue(db, delay="-9000 years")
+
+
+def test_what_else_a_handler_is_told_travels_with_the_job(db):
+    """Schedules and versions of arguments are told to the handler, not mixed with its arguments."""
+    taken = claimed(db, meta={"due_at": "2030-01-01"})
+    finish(db, A, [taken])
+
+    assert taken.meta == {"due_at": "2030-01-01"}
+    assert value(db, "select meta from pgqueue.job_archive") == {"due_at": "2030-01-01"}

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
 from pgqueue import migrations
+from pgqueue.calls import SCHEMA_REVISION
 
 pytestmark = pytest.mark.integration
 
@@ -111,7 +112,7 @@ def test_one_upgrade_makes_both_schemas(application, empty_dsn, fresh, dump, pla
     command.upgrade(application(**place), "head")
 
     with psycopg.connect(empty_dsn) as connection:
-        assert revisions(connection) == ("a1", "0001")
+        assert revisions(connection) == ("a1", SCHEMA_REVISION)
         assert connection.execute("select amount::text from invoice").fetchone() == ("9.5",)
         connection.execute("drop table invoice, public.alembic_version")
     alone = fresh()

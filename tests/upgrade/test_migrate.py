@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from pgqueue import client, connections, migrations
+from pgqueue.calls import SCHEMA_REVISION
 from pgqueue.errors import (
     ConfigurationError,
     SchemaMismatch,
@@ -50,11 +51,11 @@ def start_replica(dsn):
 
 def test_again_changes_nothing(empty_dsn, dump):
     """Each deployment runs it: no table is touched, not even its entry in the catalog."""
-    assert migrations.migrate(empty_dsn) == migrations.Migrated(before=None, after="0001")
+    assert migrations.migrate(empty_dsn) == migrations.Migrated(before=None, after=SCHEMA_REVISION)
     with psycopg.connect(empty_dsn) as connection:
         tables, before = connection.execute(TABLES).fetchall(), dump(empty_dsn)
 
-    assert migrations.migrate(empty_dsn) == migrations.Migrated(before="0001", after="0001")
+    assert migrations.migrate(empty_dsn) == migrations.Migrated(before=SCHEMA_REVISION, after=SCHEMA_REVISION)
 
     with psycopg.connect(empty_dsn) as connection:
         assert connection.execute(TABLES).fetchall() == tables
@@ -85,7 +86,7 @@ def test_ten_replicas_start_together(empty_dsn, fresh, dump):
     answers = [replica.communicate()[0].strip() for replica in replicas]
 
     assert [replica.returncode for replica in replicas] == [0] * 10
-    assert sorted(answers) == ["0001"] * 9 + ["None"]
+    assert sorted(answers) == [SCHEMA_REVISION] * 9 + ["None"]
     alone = fresh()
     migrations.migrate(alone)
     assert dump(empty_dsn) == dump(alone)
@@ -106,7 +107,7 @@ def test_it_sees_what_others_did_while_it_waited(empty_dsn):
             assert second.poll() is None, "it should wait for its turn"
         first.commit()
         answer = second.communicate()[0]
-    assert (second.returncode, answer) == (0, "ready\n0001\n")
+    assert (second.returncode, answer) == (0, f"ready\n{SCHEMA_REVISION}\n")
 
 
 def test_a_locked_view_is_not_waited_for_long(db, dsn, sessions, dump):
@@ -188,7 +189,9 @@ def test_a_schema_made_beforehand_is_used(empty_dsn):
                 connection.execute(f'set local role "{role}"')
                 migrations.migrate(connection)
                 migrations.migrate(connection)
-            assert connection.execute("select version_num from pgqueue.alembic_version").fetchone() == ("0001",)
+            assert connection.execute("select version_num from pgqueue.alembic_version").fetchone() == (
+                SCHEMA_REVISION,
+            )
         finally:
             connection.execute(f'drop owned by "{role}" cascade')
             connection.execute(f'drop role "{role}"')

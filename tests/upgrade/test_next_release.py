@@ -6,12 +6,14 @@ import psycopg
 import pytest
 
 from pgqueue import client, migrations
+from pgqueue.calls import SCHEMA_REVISION
 from pgqueue.job import Job
 from pgqueue.migrations import files
 from tests.upgrade.conftest import ROOT
 
 pytestmark = pytest.mark.integration
 
+NEXT = "9999"
 STEP = """
 alter table pgqueue.job add column colour text;
 comment on column pgqueue.job.colour is 'At 100 %, or %s; ''a'':''b'' :name {braces}.';
@@ -27,11 +29,11 @@ def next_release(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "alembic", tmp_path / "alembic")
     steps, sql = tmp_path / "alembic" / "versions", tmp_path / "sql"
     step = (steps / "0001_foundation.py").read_text()
-    step = step.replace('revision = "0001"', 'revision = "0002"').replace(
-        "down_revision = None", 'down_revision = "0001"'
+    step = step.replace('revision = "0001"', f'revision = "{NEXT}"').replace(
+        "down_revision = None", f'down_revision = "{SCHEMA_REVISION}"'
     )
-    (steps / "0002_next.py").write_text(step)
-    (steps / "0002_next.sql").write_text(STEP)
+    (steps / f"{NEXT}_next.py").write_text(step)
+    (steps / f"{NEXT}_next.sql").write_text(STEP)
 
     def edit(name, *changes):
         text = (sql / name).read_text()
@@ -55,13 +57,13 @@ def next_release(tmp_path, monkeypatch):
 
 @pytest.fixture(params=["migrate", "printed script"])
 def upgrade(request, psql):
-    """Both roads from revision 0001."""
+    """Both roads from the revision of today."""
 
     def run(dsn):
         if request.param == "migrate":
-            assert migrations.migrate(dsn) == migrations.Migrated("0001", "0002")
+            assert migrations.migrate(dsn) == migrations.Migrated(SCHEMA_REVISION, NEXT)
         else:
-            done = psql(dsn, input=migrations.script("0001"))
+            done = psql(dsn, input=migrations.script(SCHEMA_REVISION))
             assert (done.returncode, done.stderr) == (0, "")
 
     return run
@@ -82,7 +84,7 @@ def test_an_upgrade_gives_what_a_new_install_gives(dsn, db, fresh, dump, next_re
     db.execute("select pgqueue.cancel(%s)", [job.id])  # not unique, if the old one were there as well
     db.execute("delete from pgqueue.job_archive")
     anew = fresh()
-    assert migrations.migrate(anew) == migrations.Migrated(None, "0002")
+    assert migrations.migrate(anew) == migrations.Migrated(None, NEXT)
     with psycopg.connect(anew) as connection:  # the identity went on
         connection.execute("select nextval('pgqueue.job_id_seq')")
     assert dump(dsn) == dump(anew)
@@ -106,5 +108,5 @@ def test_the_released_code_refuses_what_the_next_one_left(dsn, next_release, mon
     migrations.migrate(dsn)
     monkeypatch.undo()
 
-    with pytest.raises(migrations.SchemaTooNew, match="revision 0002, this code knows only up to 0001"):
+    with pytest.raises(migrations.SchemaTooNew, match=f"revision {NEXT}, this code knows only up to {SCHEMA_REVISION}"):
         migrations.migrate(dsn)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from pgqueue import migrations
+from pgqueue.calls import SCHEMA_REVISION
 from tests.upgrade.conftest import ROOT
 
 pytestmark = pytest.mark.integration
@@ -66,7 +67,7 @@ def test_alembics_printed_script_gives_what_install_gives(by_install, fresh, psq
 def test_migrate_after_install_changes_nothing(by_install, dump):
     """Who began with psql goes on with `pgqueue migrate`."""
     before = dump(by_install)
-    assert migrations.migrate(by_install) == migrations.Migrated(before="0001", after="0001")
+    assert migrations.migrate(by_install) == migrations.Migrated(before=SCHEMA_REVISION, after=SCHEMA_REVISION)
 
     assert dump(by_install) == before
 
@@ -81,7 +82,7 @@ def test_the_script_runs_once(fresh, psql, dump):
 
     assert again.returncode != 0
     assert again.stderr.count("ERROR") == 1
-    assert "starts from revision none (no schema yet), but the schema pgqueue is at 0001" in again.stderr
+    assert f"starts from revision none (no schema yet), but the schema pgqueue is at {SCHEMA_REVISION}" in again.stderr
     assert dump(dsn) == before
 
 
@@ -90,7 +91,7 @@ def test_the_script_from_head_replaces_only_functions_and_views(fresh, psql, dum
     dsn = fresh()
     migrations.migrate(dsn)
     before = dump(dsn)
-    script = migrations.script("0001")
+    script = migrations.script(SCHEMA_REVISION)
 
     assert "create table pgqueue.job " not in script
     assert psql(dsn, input="drop view pgqueue.workers;" + script).returncode == 0

@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from pgqueue import migrations
+from pgqueue.calls import SCHEMA_REVISION
 from tests.upgrade.conftest import ROOT
 
 pytestmark = pytest.mark.integration
@@ -36,7 +37,7 @@ def test_the_wheel_migrates(installed, empty_dsn, fresh, dump, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         str(installed / "pgqueue" / "cli" / "__init__.py"),
-        "schema pgqueue made, revision 0001",
+        f"schema pgqueue made, revision {SCHEMA_REVISION}",
     ]
     from_checkout = fresh()
     migrations.migrate(from_checkout)

@@ -1,0 +1,22 @@
+-- What a job can say beside what to run and when. Columns without a default: no table is rewritten.
+alter table pgqueue.job
+    add column expires_at    timestamptz,
+    add column unique_key    text collate "C",
+    add column meta          jsonb,
+    add column cancel_reason text;
+
+create index job_expiring on pgqueue.job (expires_at) where expires_at is not null;
+
+comment on column pgqueue.job.expires_at is 'Not started after this moment: it ends as expired; null: never.';
+comment on column pgqueue.job.unique_key is 'The key it was enqueued under, so that no second one is; null for none.';
+comment on column pgqueue.job.meta is 'What else its handler is told, a JSON object: version of the arguments, schedule, due_at; null for nothing.';
+comment on column pgqueue.job.cancel_reason is 'Set while a worker that runs the job is asked to stop it: ends as cancelled, not retried.';
+
+alter table pgqueue.job_archive
+    add column expires_at timestamptz,
+    add column unique_key text collate "C",
+    add column meta       jsonb;
+
+comment on column pgqueue.job_archive.expires_at is 'As in pgqueue.job.';
+comment on column pgqueue.job_archive.unique_key is 'As in pgqueue.job.';
+comment on column pgqueue.job_archive.meta is 'As in pgqueue.job.';
