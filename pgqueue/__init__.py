@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pgqueue import errors
 from pgqueue.client import enqueue, enqueue_many
-from pgqueue.job import Enqueued, Job, JobContext
+from pgqueue.context import JobContext
+from pgqueue.job import Enqueued, Job
 from pgqueue.retry import Backoff
 from pgqueue.task import Task, job
 

@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticSerializationError
 
+from pgqueue.context import JobContext
 from pgqueue.errors import ConfigurationError, InvalidJob
-from pgqueue.job import JobContext
 
 
 class Arguments:

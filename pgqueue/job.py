@@ -1,4 +1,4 @@
-"""A job before it is enqueued, what enqueueing returns, and what a handler is told about the one it runs.
+"""A job before it is enqueued, and what enqueueing returns.
 
 `Job` refuses a value that breaks a rule when it is made, so that no bad job reaches the database, where the refusal
 would abort the caller's transaction. The same rules stand in `sql/functions/check_job.sql` for every other client.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import re
 import reprlib
 from collections.abc import Mapping
@@ -112,45 +111,6 @@ class Enqueued(NamedTuple):
     """The job's number, for life."""
     created: bool
     """False when an equal job was there already and this is its id."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobContext:
-    """What a handler may know about the job it runs.
-
-    Declare it as the first parameter: `def charge(ctx: JobContext, invoice_id: int)`.
-    """
-
-    id: int
-    kind: str
-    queue: str
-    attempt: int
-    """Which attempt this is, from 1."""
-    max_attempts: int
-    run_at: datetime
-    """When it was due."""
-    created_at: datetime
-    """When it was enqueued."""
-    deadline: datetime | None
-    """When this attempt times out, by this machine's clock; None for never. A handler in a thread watches it."""
-    worker: str
-    """Name of the worker that runs it."""
-    log: logging.LoggerAdapter[logging.Logger]
-    """Logger whose lines carry the job's id, kind and attempt."""
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    """What else was enqueued with it: the job's `meta`."""
-
-    @property
-    def is_last_attempt(self) -> bool:
-        """Whether a failure now would be final."""
-        return self.attempt >= self.max_attempts
-
-    @property
-    def remaining(self) -> float | None:
-        """Seconds until the deadline, 0 when it has passed; None without one."""
-        if self.deadline is None:
-            return None
-        return max(0.0, (self.deadline - datetime.now(UTC)).total_seconds())
 
 
 def check_name(what: str, value: object, wrong: re.Pattern[str], longest: int, allowed: str) -> None:

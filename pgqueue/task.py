@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from pgqueue.arguments import Arguments
+from pgqueue.context import JobContext
 from pgqueue.errors import ConfigurationError, InvalidJob, UnknownKind
 from pgqueue.job import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_PRIORITY,
     DEFAULT_QUEUE,
     Job,
-    JobContext,
     RetryPolicy,
     Seconds,
     check_kind,

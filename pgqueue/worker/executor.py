@@ -18,8 +18,9 @@ from types import CoroutineType
 from typing import Any, Final, Literal
 
 from pgqueue.calls import ClaimedJob
+from pgqueue.context import JobContext
 from pgqueue.errors import JobTimeout
-from pgqueue.job import JobContext, RetryPolicy
+from pgqueue.job import RetryPolicy
 from pgqueue.task import Task, find
 from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk

@@ -7,7 +7,7 @@ import pytest
 
 from pgqueue import Job
 from pgqueue.errors import InvalidJob
-from pgqueue.job import MAX_ARGS_BYTES, JobContext, seconds
+from pgqueue.job import MAX_ARGS_BYTES, seconds
 
 NUL = "\0"
 
@@ -151,23 +151,3 @@ def test_equal_jobs_are_one_in_a_set():
 def test_a_length_of_time_is_seconds_or_a_timedelta(length, expected):
     """Both are what people hold in their hands."""
     assert seconds("delay", length) == expected
-
-
-def context(**changes) -> JobContext:
-    moment = datetime(2030, 1, 1, tzinfo=UTC)
-    given = dict.fromkeys(JobContext.__dataclass_fields__)
-    return JobContext(**given | {"attempt": 1, "max_attempts": 2, "run_at": moment, "deadline": None} | changes)
-
-
-def test_the_context_knows_the_last_attempt():
-    """A handler may want to tell somebody before it gives up."""
-    assert [context(attempt=attempt).is_last_attempt for attempt in (1, 2, 3)] == [False, True, True]
-
-
-def test_the_context_counts_down_to_the_deadline_and_not_below_zero():
-    """So that it can be given to a client as its timeout."""
-    now = datetime.now(UTC)
-
-    assert context().remaining is None
-    assert context(deadline=now - timedelta(seconds=5)).remaining == 0
-    assert 50 < context(deadline=now + timedelta(seconds=60)).remaining <= 60

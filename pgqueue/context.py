@@ -1,0 +1,48 @@
+"""What a handler is told about the job it runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What a handler may know about the job it runs.
+
+    Declare it as the first parameter: `def charge(ctx: JobContext, invoice_id: int)`.
+    """
+
+    id: int
+    kind: str
+    queue: str
+    attempt: int
+    """Which attempt this is, from 1."""
+    max_attempts: int
+    run_at: datetime
+    """When it was due."""
+    created_at: datetime
+    """When it was enqueued."""
+    deadline: datetime | None
+    """When this attempt times out, by this machine's clock; None for never. A handler in a thread watches it."""
+    worker: str
+    """Name of the worker that runs it."""
+    log: logging.LoggerAdapter[logging.Logger]
+    """Logger whose lines carry the job's id, kind and attempt."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """What else was enqueued with it: the job's `meta`."""
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether a failure now would be final."""
+        return self.attempt >= self.max_attempts
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, 0 when it has passed; None without one."""
+        if self.deadline is None:
+            return None
+        return max(0.0, (self.deadline - datetime.now(UTC)).total_seconds())
