@@ -10,23 +10,14 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterable
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from collections.abc import Callable
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from pgqueue.arguments import Arguments
 from pgqueue.context import JobContext
-from pgqueue.errors import ConfigurationError, InvalidJob, UnknownKind
-from pgqueue.job import (
-    DEFAULT_MAX_ATTEMPTS,
-    DEFAULT_PRIORITY,
-    DEFAULT_QUEUE,
-    Job,
-    RetryPolicy,
-    Seconds,
-    check_kind,
-    seconds,
-    show,
-)
+from pgqueue.errors import ConfigurationError, UnknownKind
+from pgqueue.job import Job, show
+from pgqueue.options import JobOptions, TaskOptions
 
 P = ParamSpec("P")
 """Arguments of a job."""
@@ -44,20 +35,18 @@ class Task(Generic[P, C, R]):
     __name__: str
     __qualname__: str
 
-    def __init__(
-        self, function: Callable[C, R], name: str, backoff: RetryPolicy | None, timeout: float | None, template: Job
-    ) -> None:
+    def __init__(self, function: Callable[C, R], options: TaskOptions) -> None:
         functools.update_wrapper(self, function)
         self.function = function
-        self.name = name
+        self.options = options
+        self.name = options.name
         self.where = f"{function.__module__}.{function.__qualname__}"
-        self.backoff = backoff
+        self.backoff = options.backoff
         """Pauses between attempts; None for the worker's default."""
-        self.timeout = timeout
+        self.timeout = options.timeout
         """Seconds one attempt may run unless its job says otherwise; None for no limit."""
         self.is_async = inspect.iscoroutinefunction(function)
-        self._template = template
-        self._arguments = Arguments(name, function)
+        self._arguments = Arguments(self.name, function)
         self.takes_context = self._arguments.takes_context
 
     def __call__(self, /, *args: C.args, **kwargs: C.kwargs) -> R:
@@ -70,15 +59,8 @@ class Task(Generic[P, C, R]):
         Raises `InvalidJob` when they do not fit its parameters or their type hints.
         """
         plain = self._arguments.dump(args, kwargs)
-        template = self._template
-        return Job(
-            self.name,
-            plain,
-            queue=template.queue,
-            priority=template.priority,
-            max_attempts=template.max_attempts,
-            timeout=template.timeout,
-        )
+        options = self.options
+        return Job(self.name, plain, queue=options.queue, priority=options.priority, max_attempts=options.max_attempts)
 
     def arguments(self, payload: str) -> dict[str, Any]:
         """The function's keyword arguments, from the JSON text that the database holds.
@@ -100,64 +82,25 @@ def job(function: Callable[P, R], /) -> Task[P, P, R]: ...
 
 
 @overload
-def job(
-    *,
-    name: str | None = None,
-    queue: str = DEFAULT_QUEUE,
-    priority: int = DEFAULT_PRIORITY,
-    max_attempts: int = DEFAULT_MAX_ATTEMPTS,
-    timeout: Seconds | None = None,
-    backoff: RetryPolicy | None = None,
-    aliases: Iterable[str] = (),
-) -> _Decorator: ...
+def job(**options: Unpack[JobOptions]) -> _Decorator: ...
 
 
-def job(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    queue: str = DEFAULT_QUEUE,
-    priority: int = DEFAULT_PRIORITY,
-    max_attempts: int = DEFAULT_MAX_ATTEMPTS,
-    timeout: Seconds | None = None,
-    backoff: RetryPolicy | None = None,
-    aliases: Iterable[str] = (),
-) -> Any:
-    """Makes a function, sync or async, the handler of jobs of its name.
-
-    name:          the jobs' kind; the function's name unless given. Never the module path, so code may move.
-    queue:         where its jobs go unless they say otherwise.
-    priority:      0 (first) to 9 (last).
-    max_attempts:  the attempt after which a failure is final.
-    timeout:       longest run time of one attempt, seconds or timedelta; None for no limit.
-    backoff:       pauses between attempts: a `Backoff`, or anything with its method `pause`; `Backoff()` unless given.
-    aliases:       former names, under which waiting jobs still run.
+def job(function: Callable[..., Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
+    """Makes a function, sync or async, the handler of jobs of its name. Its options: see `TaskOptions`.
 
     A first parameter annotated `JobContext` is given the job's context; every other parameter is an argument.
 
-    Raises `ConfigurationError` for options that cannot work and for a name that another function has.
+    Raises `ConfigurationError` for options that cannot work and for a name that another function has, `TypeError` for
+    an option that does not exist.
     """
 
     def decorate(function: Callable[..., Any]) -> Task[..., ..., Any]:
         if isinstance(function, staticmethod):
             function = function.__func__
         _check_function(function)
-        kind = name if name is not None else function.__name__
-        former = [aliases] if isinstance(aliases, str) else list(aliases)
-        try:
-            template = Job(kind, {}, queue=queue, priority=priority, max_attempts=max_attempts)
-            limit = None if timeout is None else seconds("timeout", timeout)
-            for alias in former:
-                check_kind(alias)
-        except InvalidJob as error:
-            raise ConfigurationError(f"@job of {function.__qualname__}: {error}") from error
-        if backoff is not None and not isinstance(backoff, RetryPolicy):
-            raise ConfigurationError(
-                f"@job of {function.__qualname__}: backoff {backoff!r} has no method pause(attempt)"
-            )
-        task: Task[..., ..., Any] = Task(function, kind, backoff, limit, template)
-        for key in (kind, *former):
+        told = TaskOptions.of(function, options)
+        task: Task[..., ..., Any] = Task(function, told)
+        for key in (task.name, *told.aliases):
             _register(key, task)
         return task
 

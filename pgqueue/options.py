@@ -1,0 +1,90 @@
+"""What `@job` can be told: every option, with its default, in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from pgqueue.errors import ConfigurationError, InvalidJob
+from pgqueue.job import (
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_PRIORITY,
+    DEFAULT_QUEUE,
+    Job,
+    RetryPolicy,
+    Seconds,
+    check_kind,
+    seconds,
+    show,
+)
+
+
+class JobOptions(TypedDict, total=False):
+    """The keywords of `@job`, for type checkers; `TaskOptions` says what each means."""
+
+    name: str | None
+    queue: str
+    priority: int
+    max_attempts: int
+    timeout: Seconds | None
+    backoff: RetryPolicy | None
+    aliases: Iterable[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """What a task was told by `@job`.
+
+    name:          the jobs' kind; the function's name unless given. Never the module path, so code may move.
+    queue:         where its jobs go unless they say otherwise.
+    priority:      0 (first) to 9 (last).
+    max_attempts:  the attempt after which a failure is final.
+    timeout:       longest run time of one attempt, seconds (`@job` takes a timedelta too); None for no limit.
+    backoff:       pauses between attempts: a `Backoff`, or anything with its method `pause`; `Backoff()` unless given.
+    aliases:       former names, under which waiting jobs still run.
+
+    Raises `ConfigurationError` or `InvalidJob` for options that cannot work.
+    """
+
+    name: str
+    queue: str = DEFAULT_QUEUE
+    priority: int = DEFAULT_PRIORITY
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    timeout: float | None = None
+    backoff: RetryPolicy | None = None
+    aliases: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], given: JobOptions) -> TaskOptions:
+        """The options of a function, from what `@job` was given.
+
+        Raises `ConfigurationError` for one that cannot work, `TypeError` for one that does not exist.
+        """
+        if unknown := given.keys() - {field.name for field in dataclasses.fields(cls)}:
+            raise TypeError(f"@job of {function.__qualname__}: there is no option {', '.join(sorted(unknown))}")
+        try:
+            return cls(**_normal(function, given))
+        except (ConfigurationError, InvalidJob) as error:
+            raise ConfigurationError(f"@job of {function.__qualname__}: {error}") from error
+
+    def __post_init__(self) -> None:
+        Job(self.name, {}, queue=self.queue, priority=self.priority, max_attempts=self.max_attempts)  # has the rules
+        for alias in self.aliases:
+            check_kind(alias)
+        if self.backoff is not None and not isinstance(self.backoff, RetryPolicy):
+            raise ConfigurationError(f"backoff {show(self.backoff)} has no method pause(attempt)")
+
+
+def _normal(function: Callable[..., Any], given: JobOptions) -> dict[str, Any]:
+    """As `TaskOptions` has them: seconds for a timedelta, a tuple for what is many."""
+    options: dict[str, Any] = {**given}
+    if options.get("name") is None:
+        options["name"] = function.__name__
+    if options.get("timeout") is not None:
+        options["timeout"] = seconds("timeout", options["timeout"])
+    if "aliases" in options:
+        many = options["aliases"]
+        options["aliases"] = (many,) if isinstance(many, str) else tuple(many)
+    return options
