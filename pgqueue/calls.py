@@ -50,7 +50,7 @@ class ClaimedJob(NamedTuple):
     run_at: datetime
     created_at: datetime
     timeout: timedelta | None
-    meta: str | None
+    meta: str | None = None
     """What else the handler is told, as JSON text; None for nothing."""
 
 
