@@ -38,8 +38,11 @@ def pauses() -> Iterator[float]:
         pause = min(5.0, pause * 2)
 
 
-_WRONG = {"25006": "database is read-only", "53100": "database has no disk space left"}
+_FULL = "database has too many connections"
+_WRONG = {"25006": "database is read-only", "53100": "database has no disk space left", "53300": _FULL}
 """What is the case, by SQLSTATE, where the server can be reached but does not do its work."""
+_TOO_MANY = ("too many clients", "too many connections", "connection slots are reserved", "no more connections allowed")
+"""Words of a server or pooler without a free connection: of an error while connecting, libpq keeps only the text."""
 
 
 class Trouble:
@@ -54,14 +57,19 @@ class Trouble:
         if not self._lost:
             self._lost = True
             told = " ".join(str(error).split()) or type(error).__name__
-            what = _WRONG.get(getattr(error, "sqlstate", None) or "", "database not reachable")
-            log.warning(f"{what}, waiting for it", extra=fields(connection=self._who, error=told))
+            log.warning(f"{_what(error, told)}, waiting for it", extra=fields(connection=self._who, error=told))
 
     def ends(self) -> None:
         """All is well."""
         if self._lost:
             self._lost = False
             log.info("database reachable again", extra=fields(connection=self._who))
+
+
+def _what(error: BaseException, told: str) -> str:
+    if any(words in told for words in _TOO_MANY):
+        return _FULL
+    return _WRONG.get(getattr(error, "sqlstate", None) or "", "database not reachable")
 
 
 async def behind_pooler(connection: psycopg.AsyncConnection[Any]) -> bool:

@@ -84,6 +84,7 @@ class Lane:
             except (psycopg.Error, OSError) as error:
                 self._trouble.begins(error)
                 again = True
+                await self.close()  # it may be open: a read-only server refuses only what follows
                 await asyncio.sleep(pause)
         raise AssertionError("pauses() never ends")
 

@@ -18,6 +18,10 @@ from pgqueue.worker.logs import fields, log
 
 RESCUE: Final = 10.0
 """Seconds between rescues by a worker that does not lead; the leader's own come at each tick."""
+LATE: Final = 5.0
+"""Seconds between ticks that tell of a server too busy to hear beats, or of a machine that was frozen whole."""
+LONGEST_GRACE: Final = 15.0
+"""Seconds: two tries to connect that time out, and the pause between them."""
 MAINTAIN: Final = 3600.0
 """Seconds between rounds of retention."""
 MAINTAIN_AGAIN: Final = 60.0
@@ -28,17 +32,29 @@ class Leader:
     """The duties of the leader; while another worker has the lead, only those that would fail with it."""
 
     def __init__(self) -> None:
+        self._ticked_at: float | None = None
+        self._grace_until = 0.0
         self._rescue_at = 0.0
         self._maintain_at = 0.0
 
+    def returned(self, away: float, now: float) -> None:
+        """The steward has its connection back after `away` seconds; now: `time.monotonic`.
+
+        What took it away may have taken everybody's: who is silent for that reason gets time to come back too. Tries
+        double their pauses, so nobody needs much longer than it was away.
+        """
+        self._grace_until = now + min(LONGEST_GRACE, 1.0 + 1.5 * away)
+
     def tick(self, do: Callable[[Call[Any]], Any], now: float) -> None:
         """Does what is due. do: runs a call on the steward's connection. now: `time.monotonic`."""
+        if self._ticked_at is not None and now - self._ticked_at > LATE:
+            self.returned(now - self._ticked_at, now)
+        self._ticked_at = now
         leads = do(calls.lead())
-        if not leads and now < self._rescue_at:
-            return
-        self._rescue_at = now + RESCUE
-        for worker, jobs in do(calls.rescue()):
-            log.warning("a worker died; its jobs were given back", extra=fields(died=worker, jobs=jobs))
+        if now >= (self._grace_until if leads else max(self._grace_until, self._rescue_at)):
+            self._rescue_at = now + RESCUE
+            for worker, jobs in do(calls.rescue()):
+                log.warning("a worker died; its jobs were given back", extra=fields(died=worker, jobs=jobs))
         if leads and now >= self._maintain_at:
             self._maintain_at = now + MAINTAIN
             try:

@@ -68,17 +68,24 @@ class Steward(threading.Thread):
     def run(self) -> None:
         """Lives until `leave`; connects again whenever the connection is lost."""
         pause = pauses()
+        lost_at: float | None = None
         while not self._leaving.is_set():
             try:
                 with psycopg.connect(self._dsn, autocommit=True) as connection:
                     self._arrive(connection)
                     self._trouble.ends()
                     pause = pauses()
+                    if lost_at is not None:
+                        now = time.monotonic()
+                        self._leader.returned(now - lost_at, now)
+                        lost_at = None
                     self._serve(connection)
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+                lost_at = lost_at or time.monotonic()
                 self._trouble.begins(error)
                 self._leaving.wait(next(pause))
             except Exception as error:
+                lost_at = lost_at or time.monotonic()
                 if not self._survives(error):
                     return
                 self._leaving.wait(next(pause))

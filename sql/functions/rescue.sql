@@ -1,11 +1,11 @@
 create or replace function pgqueue.rescue(
-    p_silence interval default '3 seconds', p_patience interval default '30 seconds'
+    p_silence interval default '3 seconds', p_patience interval default '30 seconds', p_grace interval default '10 seconds'
 )
 returns table (worker bigint, jobs integer)
 language plpgsql
 set jit = off
 as $$
--- rescue(silence, patience) → the workers found dead or with jobs left behind, and how many jobs each gave back
+-- rescue(silence, patience, grace) → the workers found dead or with jobs left behind, and how many jobs each gave back
 --
 --   A worker is dead when its liveness lock is free and its last beat older than p_silence, or when its last beat is
 --   older than p_patience though the lock looks held (a half-open connection). Its running attempts count as failed:
@@ -13,6 +13,8 @@ as $$
 --
 --   Nobody knows which of them killed the worker. So each pauses for a time of its own: together they would meet again,
 --   and one that kills its worker would use up the attempts of all the others with its own.
+--
+--   Nobody could beat while the server was away. Who has not yet since it started is given p_grace to come back.
 --
 --   A session that still holds the lock of a worker declared dead is ended: a frozen leader would keep the lead for as
 --   long as its connection looks alive, which can be hours.
@@ -26,6 +28,7 @@ as $$
 -- Called by pgqueue/worker/leader.py, every second by the leader and now and then by everybody.
 declare
     v_now    constant timestamptz := clock_timestamp();
+    v_start  constant timestamptz := pg_postmaster_start_time();
     v_ended  bigint[];
     v_worker record;
 begin
@@ -33,6 +36,7 @@ begin
         select w.id
         from pgqueue.worker w
         where (w.stopped_at is null and w.died_at is null and case      -- case: only try the lock of the silent
+                when w.heartbeat_at < v_start and v_now < v_start + p_grace then false
                 when w.heartbeat_at > v_now - p_silence then false
                 when w.heartbeat_at < v_now - p_patience then true
                 when exists (                                           -- our own: trying it would succeed
@@ -114,5 +118,5 @@ begin
 end;
 $$;
 
-comment on function pgqueue.rescue(interval, interval) is
+comment on function pgqueue.rescue(interval, interval, interval) is
     'Declares silent workers dead and gives their jobs back; the attempt that died with them counts as failed.';

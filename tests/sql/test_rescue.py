@@ -68,6 +68,19 @@ def test_a_worker_that_is_silent_for_too_long_is_dead_though_its_lock_looks_held
     assert state(db, held.id) == "ready"
 
 
+def test_who_has_not_beaten_since_the_server_started_is_given_time_to(db, sessions):
+    """The server was away for a minute: the first worker to come back must not take the jobs of all others."""
+    worker = dead_worker(sessions)
+    held = claimed(db, worker)
+    db.execute("update pgqueue.worker set heartbeat_at = pg_postmaster_start_time() - interval '1 minute'")
+
+    assert rescue(db, grace="1 year") == {}
+    assert state(db, held.id) == "running"
+    heartbeat(db, worker)
+    silent_for(db, worker, "0 seconds")
+    assert rescue(db, silence="0 seconds", grace="1 year") == {worker: 1}
+
+
 def test_a_leader_whose_own_beat_is_late_does_not_declare_itself_dead(db, sessions):
     """Its lock is its own, so trying for it succeeds: that must not count as free."""
     (steward,) = sessions(1)

@@ -143,9 +143,12 @@ def heartbeat(conn: psycopg.Connection, worker: int, running: int = 0, stopping:
     conn.execute("select pgqueue.heartbeat(%s, %s, %s)", [worker, running, stopping])
 
 
-def rescue(conn: psycopg.Connection, silence: str = "3 seconds", patience: str = "30 seconds") -> dict[int, int]:
-    """Jobs given back, by dead worker."""
-    found = rows(conn, "select * from pgqueue.rescue(%s::interval, %s::interval)", [silence, patience])
+def rescue(
+    conn: psycopg.Connection, silence: str = "3 seconds", patience: str = "30 seconds", grace: str = "0 seconds"
+) -> dict[int, int]:
+    """Jobs given back, by dead worker. grace: none, as the tests' server may have started just now."""
+    query = "select * from pgqueue.rescue(%s::interval, %s::interval, %s::interval)"
+    found = rows(conn, query, [silence, patience, grace])
     return {dead.worker: dead.jobs for dead in found}
 
 

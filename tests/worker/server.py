@@ -21,6 +21,7 @@ class Server:
     """Up or down. dsn: of its one database, without the schema at first."""
 
     def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
         self.dsn = recipe.dsn
         self.log = recipe.log
         self._pid_file = recipe.data / "postmaster.pid"
@@ -49,21 +50,30 @@ def own_server(*, tcp_port: int | None = None, **settings: str) -> Iterator[Serv
     """
     account = accounts.borrowed()
     binaries = accounts.within_reach(embedded.find(None), account)
+    with home_of_its_own() as home:
+        recipe = Recipe(
+            binaries=str(binaries.folder),
+            folder=str(home),
+            sockets=str(home),
+            account=account.pw_name if account else None,
+            settings={**SETTINGS, **settings},
+            port=tcp_port or 5432,
+            tcp=tcp_port is not None,
+            throwaway=False,
+        )
+        server = Server(recipe)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def home_of_its_own() -> Iterator[Path]:
+    """A short folder that the server's account can enter, removed at the end."""
     home = Path(tempfile.mkdtemp(prefix="pgqueue-test-", dir="/tmp"))
     home.chmod(0o711)
-    recipe = Recipe(
-        binaries=str(binaries.folder),
-        folder=str(home),
-        sockets=str(home),
-        account=account.pw_name if account else None,
-        settings={**SETTINGS, **settings},
-        port=tcp_port or 5432,
-        tcp=tcp_port is not None,
-        throwaway=False,
-    )
-    server = Server(recipe)
     try:
-        yield server
+        yield home
     finally:
-        server.stop()
         shutil.rmtree(home)

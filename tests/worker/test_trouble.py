@@ -31,6 +31,7 @@ def test_an_outage_has_two_lines_and_the_next_one_two_more(caplog):
     [
         (psycopg.errors.ReadOnlySqlTransaction("cannot execute UPDATE"), "database is read-only, waiting for it"),
         (psycopg.errors.DiskFull("could not extend file"), "database has no disk space left, waiting for it"),
+        (psycopg.errors.TooManyConnections("sorry"), "database has too many connections, waiting for it"),
         (psycopg.OperationalError("server closed the connection"), "database not reachable, waiting for it"),
     ],
 )
@@ -38,3 +39,18 @@ def test_the_line_says_what_is_the_case(caplog, error, told):
     """Whoever is on call looks at the disk, not at the network."""
     Trouble("lane").begins(error)
     assert caplog.messages == [told]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sorry, too many clients already",
+        "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        'too many connections for role "app"',
+        "no more connections allowed (max_client_conn)",
+    ],
+)
+def test_too_many_connections_are_known_by_their_words(caplog, words):
+    """Of an error while connecting libpq keeps no code, only the text."""
+    Trouble("lane").begins(psycopg.OperationalError(f"connection failed: FATAL:  {words}"))
+    assert caplog.messages == ["database has too many connections, waiting for it"]
