@@ -1,6 +1,6 @@
 """Runs one job and turns what happens into one outcome. Each slot is a coroutine that does this for ever.
 
-    find the task → fit the arguments → make the context → call the handler → outcome
+    find the task → fit the arguments → call the handler (calling.py) → outcome (outcomes.py)
 
 Handlers that never wait finish without the event loop in between, so a slot now and then lets the lanes go first.
 """
@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import json
 import math
 import time
-from datetime import UTC, datetime, timedelta
-from types import CoroutineType
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pgqueue.calls import ClaimedJob
-from pgqueue.context import JobContext
 from pgqueue.errors import JobTimeout
 from pgqueue.job import RetryPolicy
-from pgqueue.task import Task, find
+from pgqueue.task import find
+from pgqueue.worker.calling import Calling
 from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
 from pgqueue.worker.logs import JobLog
 from pgqueue.worker.outcomes import Failed, Outcome, Released, of_error, of_misfit, of_result
 from pgqueue.worker.station import Station
-from pgqueue.worker.threads import Threads
 
 RUN_AT_ONCE: Final = 0.002
 """Seconds a slot runs jobs that never wait before it lets the event loop go round."""
@@ -36,7 +31,7 @@ RUN_AT_ONCE: Final = 0.002
 class Slot:
     """One place in which a job of a station runs."""
 
-    def __init__(self, station: Station, desk: Desk, threads: Threads, deadlines: Deadlines, log: JobLog) -> None:
+    def __init__(self, station: Station, desk: Desk, calling: Calling, deadlines: Deadlines, log: JobLog) -> None:
         self.station = station
         self.deadline = math.inf
         """When the running attempt must be stopped, by `time.monotonic`; infinite for never."""
@@ -47,7 +42,7 @@ class Slot:
         self._closed = False
         """Whether the job that runs here is the last."""
         self._desk = desk
-        self._threads = threads
+        self._calling = calling
         self._deadlines = deadlines
         self._log = log
 
@@ -94,7 +89,7 @@ class Slot:
             if limit is not None:
                 self.deadline = time.monotonic() + limit
                 self._deadlines.add(self)
-            result = await self._call(task, job, limit, kwargs)
+            result = await self._calling.call(task, job, limit, kwargs)
         except BaseException as error:  # whatever a handler raises ends its own job, never the worker
             if not isinstance(error, asyncio.CancelledError) or self._cut is None:
                 return of_error(job, task.backoff, error)
@@ -106,16 +101,6 @@ class Slot:
             self._cut = None
             if self.task is not None and self.task.cancelling():
                 await self._calm(self.task)
-
-    async def _call(
-        self, task: Task[..., ..., Any], job: ClaimedJob, limit: float | None, kwargs: dict[str, Any]
-    ) -> Any:
-        args = (self._context(job, limit),) if task.takes_context else ()
-        if task.is_async:
-            return await task.function(*args, **kwargs)
-        result = await self._threads.call(functools.partial(task.function, *args, **kwargs))
-        # A decorator that is not async hides that the handler is.
-        return await result if isinstance(result, CoroutineType) else result
 
     async def _calm(self, task: asyncio.Task[None]) -> None:
         """Takes back a cancellation, ours or the handler's own, so that it cannot hit the next job or end the slot."""
@@ -129,18 +114,3 @@ class Slot:
         if self._cut == "timeout":
             return of_error(job, backoff, JobTimeout(f"stopped after {limit:g} s, its timeout"))
         return Released(job) if self._cut == "stop" else None
-
-    def _context(self, job: ClaimedJob, limit: float | None) -> JobContext:
-        return JobContext(
-            id=job.id,
-            kind=job.kind,
-            queue=job.queue,
-            attempt=job.attempt,
-            max_attempts=job.max_attempts,
-            run_at=job.run_at,
-            created_at=job.created_at,
-            deadline=None if limit is None else datetime.now(UTC) + timedelta(seconds=limit),
-            worker=self._log.worker,
-            log=self._log.of(job),
-            meta=json.loads(job.meta) if job.meta else {},
-        )

@@ -4,7 +4,8 @@ steward   a thread: registers, beats, leads                         steward.py, 
 lanes     two connections: hand in what finished, take new jobs     lanes.py
 bell      one connection: sleeps and is woken, for each queue       bell.py
 desk      where lanes and slots meet; a station for each queue      desk.py, station.py
-slots     coroutines that run jobs, sync handlers in threads        executor.py, threads.py, deadlines.py
+slots     coroutines that run jobs                                  executor.py, deadlines.py
+calling   how a handler is called: in the loop, in a thread         calling.py, threads.py
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from pgqueue.worker.bell import Bell
+from pgqueue.worker.calling import Calling
 from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
 from pgqueue.worker.executor import Slot
@@ -98,10 +100,10 @@ class Worker:
         )
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        threads, deadlines = Threads(loop), Deadlines(loop)
+        calling, deadlines = Calling(Threads(loop), self._log), Deadlines(loop)
         for station in self._desk.stations.values():
             for _ in range(station.slots):
-                slot = Slot(station, self._desk, threads, deadlines, self._log)
+                slot = Slot(station, self._desk, calling, deadlines, self._log)
                 slot.task = self._spawn(slot.work())
                 self._slots.append(slot)
         for lane in self._lanes:
