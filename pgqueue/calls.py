@@ -213,6 +213,37 @@ def reconcile(worker: int, ids: Sequence[int], claims: Sequence[int]) -> Call[li
     return Call(sql, {"worker": worker, "ids": ids, "claims": claims}, _column)
 
 
+def finish_within(
+    worker: int, ids: Sequence[int], claims: Sequence[int], results: Sequence[str | None] | None, mark: str
+) -> Call[None]:
+    """Completes jobs in the transaction of their handler. mark: what that transaction has as pgqueue.handler.
+
+    results: JSON text or None for each id; None when no handler returned anything.
+    """
+    sql = """select pgqueue.finish_within(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[], %(results)s::jsonb[],
+        %(mark)s)"""
+    params = {"worker": worker, "ids": _array(ids), "claims": _array(claims), "results": results, "mark": mark}
+    return Call(sql, params, _nothing)
+
+
+def once(worker: int, job: int, claims: int, key: str, value: str | None) -> Call[tuple[bool, str | None]]:
+    """Records a step of a job; the answer is whether it was the first time, and the value on record.
+
+    value: JSON text; None for a step that is only noted.
+    """
+    sql = """select o.first, o.value::text from pgqueue.once(%(worker)s, %(job)s, %(claims)s, %(key)s,
+        %(value)s::jsonb) o"""
+    params = {"worker": worker, "job": job, "claims": claims, "key": key, "value": value}
+    return Call(sql, params, lambda rows: (rows[0][0], rows[0][1]))
+
+
+def recall(worker: int, job: int, claims: int, key: str) -> Call[tuple[bool, str | None]]:
+    """Whether a step of a job was taken before, and the value on record, as JSON text."""
+    sql = "select r.value::text from pgqueue.recall(%(worker)s, %(job)s, %(claims)s, %(key)s) r"
+    params = {"worker": worker, "job": job, "claims": claims, "key": key}
+    return Call(sql, params, lambda rows: (True, rows[0][0]) if rows else (False, None))
+
+
 def park(queue: str) -> Call[bool]:
     """Announces sleep; the answer is whether one more claim would see every job that nobody rang for."""
     return Call("select pgqueue.park(%(queue)s)", {"queue": queue}, _first)

@@ -2,9 +2,11 @@
 
     QueueError
     ├── InvalidJob            a job breaks a rule; nothing was enqueued         (also a ValueError)   PQ001
+    ├── ClaimLost             the job is not this attempt's any more; nothing was written             PQ002
     ├── JobNotFound           no job has that id                                (also a LookupError)  PQ003
     ├── WrongState            the job's state does not allow it                                       PQ004
     ├── WorkerLost            this worker was declared dead                                           PQ005
+    ├── TransactionEnded      a transactional handler ended its transaction itself                    PQ006
     ├── UnknownKind           no handler is registered under that name          (also a LookupError)
     ├── JobTimeout            an attempt ran longer than it may                 (also a TimeoutError)
     ├── UnsupportedConnection enqueue was given something it cannot use         (also a TypeError)
@@ -32,6 +34,16 @@ class InvalidJob(QueueError, ValueError):
     sqlstate = "PQ001"
 
 
+class ClaimLost(QueueError):
+    """The job is not this attempt's any more: another worker has it, or it ended.
+
+    The attempt took too long to show that its worker lives, or was cancelled. Nothing it still does for the job can be
+    recorded. Let the error pass: the worker drops the attempt, and whoever has the job reports in its place.
+    """
+
+    sqlstate = "PQ002"
+
+
 class JobNotFound(QueueError, LookupError):
     """No job has that id. It may have finished and been removed by retention."""
 
@@ -51,6 +63,16 @@ class WorkerLost(QueueError):
     """
 
     sqlstate = "PQ005"
+
+
+class TransactionEnded(QueueError):
+    """A transactional handler committed or rolled back the transaction that its worker had begun.
+
+    What it wrote before that is not undone with the rest. The job fails for good: another attempt would do it again.
+    Leave commit and rollback to the worker, and use a savepoint (`with connection.transaction()`) to undo a part.
+    """
+
+    sqlstate = "PQ006"
 
 
 class UnknownKind(QueueError, LookupError):
@@ -86,7 +108,9 @@ class SchemaTooNew(SchemaMismatch):
 
 
 _BY_SQLSTATE: dict[str, type[QueueError]] = {
-    error.sqlstate: error for error in (InvalidJob, JobNotFound, WrongState, WorkerLost) if error.sqlstate
+    error.sqlstate: error
+    for error in (InvalidJob, ClaimLost, JobNotFound, WrongState, WorkerLost, TransactionEnded)
+    if error.sqlstate
 }
 
 

@@ -18,6 +18,7 @@ begin;
 \ir schema/job.sql
 \ir schema/job_archive.sql
 \ir schema/attempt.sql
+\ir schema/once.sql
 \ir schema/queue.sql
 \ir schema/worker.sql
 
@@ -34,9 +35,12 @@ set local check_function_bodies = off;
 \ir functions/exchange.sql
 \ir functions/claim.sql
 \ir functions/finish.sql
+\ir functions/finish_within.sql
 \ir functions/fail.sql
 \ir functions/release.sql
 \ir functions/reconcile.sql
+\ir functions/once.sql
+\ir functions/recall.sql
 
 -- Sleeping and waking
 \ir functions/wake.sql
@@ -62,6 +66,7 @@ set local check_function_bodies = off;
 \ir functions/check_job.sql
 \ir functions/check_worker.sql
 \ir functions/refuse_state.sql
+\ir functions/refuse_claim.sql
 
 -- What people look at
 \ir views/jobs.sql

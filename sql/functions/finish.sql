@@ -19,7 +19,7 @@ as $$
 -- p_results one per id, or null when no handler returned anything.
 -- Writes    pgqueue.job → pgqueue.job_archive, only where worker and claim still match.
 -- Locks     the rows it names, in id order: a rescue of the same jobs waits, and never for each other.
--- Called by pgqueue.exchange.
+-- Called by pgqueue.exchange; pgqueue.finish_within.
 begin
     return query
     with told as (

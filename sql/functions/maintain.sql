@@ -6,7 +6,7 @@ as $$
 -- maintain(days ahead) → nothing
 --
 --   Keeps the archive: makes the partitions of today and the next days, drops those whose time is up, forgets old
---   attempts and workers.
+--   attempts and workers, and the steps of jobs that cannot run again.
 --
 --   Days are those of UTC. Default time: completed 1 day, other outcomes 14 days; pgqueue.queue overrides it. Rows of a
 --   queue that keeps longer move to the default partition when their day is dropped.
@@ -15,7 +15,7 @@ as $$
 --   we give up before a second is over: after that Postgres would look for a deadlock, and might end the reader.
 --
 -- Raises    55P03 when a long read of the archive keeps a lock for half a second: nothing was done, call again later.
--- Writes    partitions of pgqueue.job_archive; pgqueue.attempt and pgqueue.worker: deletes.
+-- Writes    partitions of pgqueue.job_archive; pgqueue.attempt, pgqueue.once and pgqueue.worker: deletes.
 -- Locks     advisory (maintain) until the transaction ends: a second caller returns at once.
 -- Called by pgqueue/worker/leader.py, at start and every hour.
 declare
@@ -24,6 +24,11 @@ begin
     if not pg_try_advisory_xact_lock(1885827333, 0) then
         return;
     end if;
+    -- A failed job may be retried by hand, and must not take its steps again. A completed one never runs again.
+    delete from pgqueue.once o
+    where not exists (select from pgqueue.job j where j.id = o.job)
+        and not exists (select from pgqueue.job_archive_ended a where a.id = o.job);
+
     perform pgqueue.drop_days('ended', interval '14 days');
     for i in 0 .. p_days_ahead loop
         perform pgqueue.make_day('ended', v_today + i);

@@ -51,6 +51,8 @@ def test_every_test_file_of_a_verb_is_found_by_its_name(file):
         "unpark": "park",
         "check_worker": "exchange",
         "refuse_state": "cancel",
+        "refuse_claim": "once",
+        "recall": "once",
     }
     assert (ROOT / "tests" / "sql" / f"test_{together.get(file.stem, file.stem)}.py").is_file()
 

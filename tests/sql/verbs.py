@@ -102,6 +102,16 @@ def fail(
     )
 
 
+def once(conn: psycopg.Connection, worker: int, job: Row, key: str, value: Any = None) -> Row:
+    given = None if value is None else Jsonb(value)
+    return row(conn, "select * from pgqueue.once(%s, %s, %s, %s, %s)", [worker, job.id, job.claims, key, given])
+
+
+def recall(conn: psycopg.Connection, worker: int, job: Row, key: str) -> list[Any]:
+    """The value in a list, or nothing in it when the step was not taken."""
+    return values(conn, "select * from pgqueue.recall(%s, %s, %s, %s)", [worker, job.id, job.claims, key])
+
+
 def release(conn: psycopg.Connection, worker: int, jobs: Sequence[Row]) -> list[int]:
     return values(conn, "select * from pgqueue.release(%s, %s::bigint[], %s::integer[])", [worker, *tokens(jobs)])
 
