@@ -49,6 +49,10 @@ set local check_function_bodies = off;
 \ir functions/unpark.sql
 \ir functions/next_run_at.sql
 
+-- Waiting for results
+\ir functions/ring_finished.sql
+\ir functions/outcomes.sql
+
 -- A worker's life
 \ir functions/register.sql
 \ir functions/heartbeat.sql

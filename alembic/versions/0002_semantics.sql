@@ -34,3 +34,8 @@ comment on column pgqueue.once.job is 'pgqueue.jobs.id.';
 comment on column pgqueue.once.key is 'Name of the step, unique within its job.';
 comment on column pgqueue.once.value is 'What the step gave, for later attempts; null for a step that was only noted.';
 comment on column pgqueue.once.at is 'When it was recorded.';
+
+alter table pgqueue.job_archive
+    add column result_until timestamptz;
+
+comment on column pgqueue.job_archive.result_until is 'The result is not shown after this moment; null: as long as the row is kept.';

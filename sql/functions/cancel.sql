@@ -31,6 +31,7 @@ begin
     if not found then
         perform pgqueue.refuse_state(cancel.id, 'only waiting jobs can be cancelled');
     end if;
+    perform pgqueue.ring_finished(array[cancel.id]);
 end;
 $$;
 

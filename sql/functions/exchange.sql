@@ -6,7 +6,8 @@ create or replace function pgqueue.exchange(
     p_queues       text[],
     p_limits       integer[],
     p_after_run_at timestamptz[] default null,
-    p_after_id     bigint[] default null
+    p_after_id     bigint[] default null,
+    p_result_ttls  interval[] default null
 )
 returns table (
     id bigint, claims integer, queue text, kind text, args jsonb, priority smallint, attempt smallint,
@@ -14,13 +15,14 @@ returns table (
 )
 language plpgsql
 as $$
--- exchange(worker, finished ids, claims, results, queues, limits, cursors) → lost ids, then claimed jobs
+-- exchange(worker, finished ids, claims, results, queues, limits, cursors, result_ttls) → lost ids, then claimed jobs
 --
 --   A worker's hot path: hands in what completed since the last call and takes new jobs, in one round trip and one
 --   commit.
 --
 -- p_queues  queues to claim from, each with its limit in p_limits; may be empty to only hand in.
 -- p_after_* claim cursors, ten elements for each queue, one after the other; null: sweep all from the start.
+-- p_result_ttls as finish.
 -- Returns   first a row for each completed job whose claim was lost: its id, all else null. Then the claimed jobs, as
 --           pgqueue.claim gives them.
 -- Raises    PQ005 when the worker was declared dead: it must claim nothing more, its jobs were given to others.
@@ -31,7 +33,7 @@ begin
         return query
         select f.id, null::integer, null::text, null::text, null::jsonb, null::smallint, null::smallint,
             null::smallint, null::timestamptz, null::timestamptz, null::interval, null::jsonb
-        from pgqueue.finish(p_worker, p_ids, p_claims, p_results) f (id);
+        from pgqueue.finish(p_worker, p_ids, p_claims, p_results, p_result_ttls) f (id);
     else
         -- A claim that a server crash takes back is the same as a worker that died before it started: nothing is lost
         -- by not waiting for the disk. An outcome always waits.
@@ -52,5 +54,5 @@ begin
 end;
 $$;
 
-comment on function pgqueue.exchange(bigint, bigint[], integer[], jsonb[], text[], integer[], timestamptz[], bigint[]) is
+comment on function pgqueue.exchange(bigint, bigint[], integer[], jsonb[], text[], integer[], timestamptz[], bigint[], interval[]) is
     'Hands in completed jobs and takes new ones, in one round trip and one commit: the hot path of a worker.';

@@ -76,6 +76,7 @@ begin
         perform pgqueue.wake(v_wake.queue, v_wake.run_at);
     end loop;
 
+    perform pgqueue.ring_finished(p_ids);
     return query select t.id from unnest(p_ids) t (id) where t.id <> all (v_known);
 end;
 $$;

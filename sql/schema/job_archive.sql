@@ -21,7 +21,8 @@ create table pgqueue.job_archive (
     error        text,
     expires_at   timestamptz,
     unique_key   text        collate "C",
-    meta         jsonb
+    meta         jsonb,
+    result_until timestamptz
 ) partition by list (state);
 
 create table pgqueue.job_archive_completed partition of pgqueue.job_archive
@@ -55,6 +56,7 @@ comment on column pgqueue.job_archive.error is 'Why it did not complete: the las
 comment on column pgqueue.job_archive.expires_at is 'As in pgqueue.job.';
 comment on column pgqueue.job_archive.unique_key is 'As in pgqueue.job.';
 comment on column pgqueue.job_archive.meta is 'As in pgqueue.job.';
+comment on column pgqueue.job_archive.result_until is 'The result is not shown after this moment; null: as long as the row is kept.';
 comment on table pgqueue.job_archive_completed is 'The half of job_archive with completed jobs.';
 comment on table pgqueue.job_archive_completed_default is 'Completed jobs of days without a partition of their own.';
 comment on table pgqueue.job_archive_ended is 'The half of job_archive with failed, cancelled and expired jobs.';

@@ -16,7 +16,8 @@ from pgqueue.job j
 union all
 select
     a.id, a.queue, a.kind, a.state, a.args, a.priority, a.attempt, a.max_attempts, a.run_at, a.created_at,
-    a.started_at, a.finished_at, (select w.name from pgqueue.worker w where w.id = a.worker), a.error, a.result, a.timeout
+    a.started_at, a.finished_at, (select w.name from pgqueue.worker w where w.id = a.worker), a.error,
+    case when a.result_until < statement_timestamp() then null else a.result end, a.timeout
 from pgqueue.job_archive a;
 
 comment on view pgqueue.jobs is 'Every job, live and finished. Columns are a contract: they keep their names, types and order.';
@@ -34,5 +35,5 @@ comment on column pgqueue.jobs.started_at is 'When its current or last attempt w
 comment on column pgqueue.jobs.finished_at is 'When its outcome was recorded; null while it lives.';
 comment on column pgqueue.jobs.worker is 'Name of the worker that runs or ran it; null before, and a day after that worker has gone.';
 comment on column pgqueue.jobs.error is 'Last error, or the reason for a cancel.';
-comment on column pgqueue.jobs.result is 'What the handler returned; null for nothing.';
+comment on column pgqueue.jobs.result is 'What the handler returned; null for nothing, and when its time is over.';
 comment on column pgqueue.jobs.timeout is 'Longest run time of one attempt; null: as the handler says.';

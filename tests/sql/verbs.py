@@ -76,12 +76,18 @@ def tokens(jobs: Sequence[Row]) -> tuple[list[int], list[int]]:
     return ids(jobs), [job.claims for job in jobs]
 
 
-def finish(conn: psycopg.Connection, worker: int, jobs: Sequence[Row], results: list[Any] | None = None) -> list[int]:
+def finish(
+    conn: psycopg.Connection,
+    worker: int,
+    jobs: Sequence[Row],
+    results: list[Any] | None = None,
+    result_ttls: list[str | None] | None = None,
+) -> list[int]:
     given = None if results is None else [None if result is None else Jsonb(result) for result in results]
     return values(
         conn,
-        "select * from pgqueue.finish(%s, %s::bigint[], %s::integer[], %s::jsonb[])",
-        [worker, *tokens(jobs), given],
+        "select * from pgqueue.finish(%s, %s::bigint[], %s::integer[], %s::jsonb[], %s::interval[])",
+        [worker, *tokens(jobs), given, result_ttls],
     )
 
 
