@@ -15,6 +15,7 @@ from pgqueue.client import enqueue, enqueue_many
 from pgqueue.context import JobContext
 from pgqueue.job import Enqueued, Job
 from pgqueue.retry import Backoff
+from pgqueue.secret import Secret
 from pgqueue.task import Task, job
 
 try:
@@ -27,6 +28,7 @@ __all__ = [
     "Enqueued",
     "Job",
     "JobContext",
+    "Secret",
     "Task",
     "enqueue",
     "enqueue_many",

@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol, TypedDict, Unpack, runtime_checkable
 
 from pgqueue.errors import InvalidJob
+from pgqueue.redaction import hides, redact
+from pgqueue.secret import HIDDEN, plain
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_PRIORITY: Final = 5
@@ -31,6 +33,8 @@ _EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _SHORT: Final = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+# With a space after ',' and ':', as Postgres prints it: the limit is on that, here and there.
+_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=plain).encode
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -187,13 +191,14 @@ def encode(what: str, args: object) -> str:
         if not isinstance(key, str):
             raise InvalidJob(f"{what} have the key {show(key)}, a {type(key).__name__}; keys are argument names, str")
     try:
-        # With a space after ',' and ':', as Postgres prints it: the limit is on that, here and there.
-        text = json.dumps(args if type(args) is dict else dict(args), ensure_ascii=False, allow_nan=False)
+        text = _encode(args if type(args) is dict else dict(args))
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidJob(f"{what} are no JSON: {_culprit(args) or error}") from error
     if has_nul(text):
-        raise InvalidJob(f"{what} are no JSON that Postgres can store: a string holds the character U+0000")
+        raise InvalidJob(
+            f"{what} are no JSON that Postgres can store: {_culprit(args) or 'a string'} holds the character U+0000"
+        )
     if size > MAX_ARGS_BYTES:
         raise InvalidJob(
             f"{what} take {size:,} bytes; the limit is {MAX_ARGS_BYTES:,}: store the data elsewhere and pass its key"
@@ -202,12 +207,16 @@ def encode(what: str, args: object) -> str:
 
 
 def _culprit(args: Mapping[str, Any]) -> str | None:
-    """Which argument it is that JSON cannot hold."""
+    """Which argument it is that JSON, or Postgres, cannot hold."""
     for key, value in args.items():
+        shown = HIDDEN if hides(key, value) else show(redact(value))
         try:
-            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+            text = _encode({key: value})
+            text.encode()
         except (TypeError, ValueError, RecursionError) as error:
-            return f"{key}={show(value)} ({type(value).__name__}): {error}"
+            return f"{key}={shown} ({type(value).__name__}): {error}"
+        if has_nul(text):
+            return f"{key}={shown}"
     return None
 
 

@@ -270,14 +270,3 @@ def test_a_task_may_have_pauses_of_its_own(backoff):
     def charge() -> None: ...
 
     assert charge.backoff is backoff
-
-
-def test_a_value_that_cannot_be_json_is_refused_by_name():
-    """Type hints say `bytes`; JSON has only text."""
-
-    @job
-    def charge(data: bytes, rate: float = 1.0, thing: object = None) -> None: ...
-
-    for wrong in [{"data": b"\xff"}, {"data": b"", "rate": float("nan")}, {"data": b"", "thing": object()}]:
-        with pytest.raises(InvalidJob, match="charge are no JSON"):
-            charge.job(**wrong)

@@ -5,9 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from pgqueue import Job, enqueue, enqueue_many, job
+from pgqueue import Job, JobContext, enqueue, enqueue_many, job
 from tests.sql.verbs import enqueue as enqueue_in_sql
 from tests.sql.verbs import row, state
+from tests.unit.values import VALUES
 from tests.worker.working import attempts, drain, states, until, working
 
 pytestmark = pytest.mark.integration
@@ -103,3 +104,42 @@ async def test_arguments_from_sql_become_what_the_type_hints_say(dsn, db):
     await drain(dsn)
 
     assert seen == [(datetime(2026, 1, 31, tzinfo=UTC), {"eur": Decimal("1.10")})]
+
+
+async def test_every_value_comes_back_from_the_database_as_it_was(dsn, db):
+    """Equal and of the same type. jsonb has its own ideas of numbers and of the order of keys."""
+    seen = {}
+
+    def task_of(number, hint):
+        def handler(value):
+            seen[number] = value
+
+        handler.__annotations__["value"] = hint
+        return job(name=f"takes_{number}")(handler)
+
+    jobs = [task_of(number, hint).job(value) for number, (hint, value) in enumerate(VALUES)]
+    enqueue_many(db, jobs)
+
+    await drain(dsn)
+
+    assert set(states(db)) == {"completed"}
+    for number, (hint, value) in enumerate(VALUES):
+        assert seen[number] == value, hint
+        assert type(seen[number]) is (float if hint is float else type(value)), hint
+
+
+async def test_a_job_under_a_former_name_runs_under_the_new_one(dsn, db):
+    """It was enqueued before the deploy that renamed the function, by a producer that still has the old code."""
+    seen = []
+
+    @job(aliases=["charge_card"])
+    async def charge(context: JobContext, invoice: int):
+        seen.append((context.kind, invoice))
+
+    enqueue(db, Job("charge_card", {"invoice": 1}))
+    enqueue(db, charge.job(2))
+
+    await drain(dsn)
+
+    assert sorted(seen) == [("charge", 2), ("charge_card", 1)]
+    assert states(db) == ["completed", "completed"]

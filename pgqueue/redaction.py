@@ -1,0 +1,91 @@
+"""What must not be shown: which names stand for secrets, and how their values are kept out of texts.
+
+A name counts as a whole or by its last words: `password`, `db_password`, `apiKey`, `X-Api-Key`, `refresh_token2`. Not
+by its first: `token_count` and `password_length` are numbers that somebody wants to see, and `tokenizer` is another
+word. Only the plural `tokens` is left out: it counts them more often than it holds them.
+
+The view pgqueue.jobs hides by the same names: sql/functions/redact.sql.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from pgqueue.secret import HIDDEN, KEY, Secret, is_hidden
+
+NAMES: Final = (
+    "(pass(word|wd|phrase|code)s?|pwd|secrets?|credentials?|token|jwt|bearer|authorization|cookies?|otp|cvv|cvc|ssn"
+    "|(api|access|secret|private|signing|encryption|master|auth)[ _-]?keys?"
+    "|card[ _-]?(number|no)|credit[ _-]?cards?|pin[ _-]?code|password[ _-]?(hash|confirmation))[ _-]?[0-9]*"
+)
+"""Names of secrets, as a regular expression that Python and Postgres read alike. A name must end with it."""
+DEEPEST: Final = 32
+"""Levels that are looked through; what lies deeper is hidden altogether, if anything is."""
+SHORTEST: Final = 4
+"""Characters. A shorter secret is left in texts: taking it out would take out half of the words as well."""
+
+_SECRET_NAME: Final = re.compile(rf"{NAMES}\Z", re.IGNORECASE | re.ASCII)
+
+
+def is_secret_name(name: object) -> bool:
+    """Whether what goes by this name is taken for a secret."""
+    return isinstance(name, str) and _SECRET_NAME.search(name) is not None
+
+
+def hides(name: object, value: object) -> bool:
+    """Whether this is shown as ***. True, False and None tell nothing, so `has_password` stays."""
+    return value is not None and not isinstance(value, bool) and is_secret_name(name)
+
+
+def redact(value: Any, depth: int = 0) -> Any:
+    """The same arguments, with *** for each secret."""
+    if is_hidden(value) or (depth > DEEPEST and isinstance(value, Mapping | list | tuple)):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {name: HIDDEN if hides(name, one) else redact(one, depth + 1) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact(one, depth + 1) for one in value]
+    return value
+
+
+def secrets(value: Any) -> Iterator[str]:
+    """Every secret in these arguments, as a text might show it."""
+    waiting = [(value, False)]  # no recursion: arguments may be thousands of levels deep
+    while waiting:
+        one, hidden = waiting.pop()
+        if isinstance(one, Secret):
+            waiting.append((one.reveal(), True))
+        elif isinstance(one, Mapping):
+            waiting += [(each, hidden or name == KEY or hides(name, each)) for name, each in one.items()]
+        elif isinstance(one, list | tuple | set | frozenset):
+            waiting += [(each, hidden) for each in one]
+        elif hidden and one is not None and not isinstance(one, bool):
+            yield from _spellings(one)
+
+
+def scrub(text: str, found: Iterable[str]) -> str:
+    """The text with *** in place of each of these secrets."""
+    for secret in sorted(found, key=len, reverse=True):  # the longest first: another may be a part of it
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def _spellings(value: object) -> Iterator[str]:
+    """How a message may show a value: bare, in quotes or JSON with what must be escaped, in a URL, or in one line."""
+    bare = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+    yield from {
+        spelling
+        for spelling in (
+            bare,
+            repr(value)[2:-1] if isinstance(value, bytes) else repr(bare)[1:-1],
+            json.dumps(bare)[1:-1],
+            json.dumps(bare, ensure_ascii=False)[1:-1],
+            quote(bare, safe="", errors="replace"),
+            " ".join(bare.split()),
+        )
+        if len(spelling) >= SHORTEST
+    }
