@@ -21,6 +21,7 @@ begin;
 \ir schema/once.sql
 \ir schema/queue.sql
 \ir schema/worker.sql
+\ir schema/postponed.sql
 
 -- Bodies name functions and views that come later in this file.
 set local check_function_bodies = off;
@@ -38,6 +39,9 @@ set local check_function_bodies = off;
 \ir functions/finish_within.sql
 \ir functions/fail.sql
 \ir functions/release.sql
+\ir functions/snooze.sql
+\ir functions/set_aside.sql
+\ir functions/abandon.sql
 \ir functions/reconcile.sql
 \ir functions/once.sql
 \ir functions/recall.sql
@@ -55,6 +59,7 @@ set local check_function_bodies = off;
 
 -- A worker's life
 \ir functions/register.sql
+\ir functions/take_up.sql
 \ir functions/heartbeat.sql
 \ir functions/attach.sql
 \ir functions/leave.sql
@@ -76,5 +81,6 @@ set local check_function_bodies = off;
 \ir views/jobs.sql
 \ir views/queue_stats.sql
 \ir views/workers.sql
+\ir views/unknown_kinds.sql
 
 commit;

@@ -39,3 +39,35 @@ alter table pgqueue.job_archive
     add column result_until timestamptz;
 
 comment on column pgqueue.job_archive.result_until is 'The result is not shown after this moment; null: as long as the row is kept.';
+
+-- Errors can be counted by what and where they are. Attempts of before get what their text tells: the type.
+alter table pgqueue.attempt add column fingerprint text collate "C";
+update pgqueue.attempt set fingerprint = left(md5(split_part(error, ':', 1)), 16);
+alter table pgqueue.attempt alter column fingerprint set not null;
+
+comment on column pgqueue.attempt.fingerprint is 'The same for errors of one type from one place, whatever their message: to count them by.';
+
+-- What each worker can run. A default that is no expression: no table is rewritten.
+alter table pgqueue.worker add column kinds jsonb not null default '{}';
+
+comment on column pgqueue.worker.kinds is 'Kinds it has handlers for, each with the kind of its on_failed hook or null, {"charge": "charge:on_failed"}.';
+
+create table pgqueue.postponed (
+    job    bigint      not null,
+    claims integer     not null,
+    queue  text        collate "C" not null,
+    kind   text        collate "C",
+    reason text        not null,
+    since  timestamptz not null,
+    constraint postponed_pkey primary key (job)
+);
+
+create index postponed_kind on pgqueue.postponed (kind, queue) where kind is not null;
+
+comment on table pgqueue.postponed is 'Why jobs wait that were started and did not fail: snoozed, or of a kind that no worker knew.';
+comment on column pgqueue.postponed.job is 'pgqueue.jobs.id.';
+comment on column pgqueue.postponed.claims is 'The claim under which it was postponed; at another one the row is history.';
+comment on column pgqueue.postponed.queue is 'As in pgqueue.job.';
+comment on column pgqueue.postponed.kind is 'The kind for which the worker had no handler; null for a job that was snoozed.';
+comment on column pgqueue.postponed.reason is 'What its handler said, or what was missing.';
+comment on column pgqueue.postponed.since is 'When it was snoozed; or when its kind was first found unknown.';

@@ -6,7 +6,7 @@ as $$
 -- maintain(days ahead) → nothing
 --
 --   Keeps the archive: makes the partitions of today and the next days, drops those whose time is up, forgets old
---   attempts and workers, and the steps of jobs that cannot run again.
+--   attempts and workers, the steps of jobs that cannot run again, and why jobs waited that have gone.
 --
 --   Days are those of UTC. Default time: completed 1 day, other outcomes 14 days; pgqueue.queue overrides it. Rows of a
 --   queue that keeps longer move to the default partition when their day is dropped.
@@ -15,7 +15,7 @@ as $$
 --   we give up before a second is over: after that Postgres would look for a deadlock, and might end the reader.
 --
 -- Raises    55P03 when a long read of the archive keeps a lock for half a second: nothing was done, call again later.
--- Writes    partitions of pgqueue.job_archive; pgqueue.attempt, pgqueue.once and pgqueue.worker: deletes.
+-- Writes    partitions of pgqueue.job_archive; pgqueue.attempt, once, postponed and worker: deletes.
 -- Locks     advisory (maintain) until the transaction ends: a second caller returns at once.
 -- Called by pgqueue/worker/leader.py, at start and every hour.
 declare
@@ -45,6 +45,7 @@ begin
             select greatest(interval '14 days', max(q.keep_completed), max(q.keep_ended)) from pgqueue.queue q
         )
         and not exists (select from pgqueue.job j where j.id = a.job);
+    delete from pgqueue.postponed p where not exists (select from pgqueue.job j where j.id = p.job);
 end;
 $$;
 

@@ -9,6 +9,7 @@ create table pgqueue.attempt (
     finished_at timestamptz not null,
     error       text        not null,
     traceback   text,
+    fingerprint text        collate "C" not null,
     constraint attempt_pkey primary key (job, claims)
 );
 
@@ -23,3 +24,4 @@ comment on column pgqueue.attempt.started_at is 'When it was claimed.';
 comment on column pgqueue.attempt.finished_at is 'When the failure was recorded.';
 comment on column pgqueue.attempt.error is 'Type and message of the error, one line.';
 comment on column pgqueue.attempt.traceback is 'Where it was raised; null when the worker could not tell (it died).';
+comment on column pgqueue.attempt.fingerprint is 'The same for errors of one type from one place, whatever their message: to count them by.';

@@ -14,6 +14,7 @@ create table pgqueue.worker (
     stopped_at   timestamptz,
     died_at      timestamptz,
     swept_at     timestamptz,
+    kinds        jsonb       not null default '{}',
     constraint worker_pkey primary key (id)
 ) with (fillfactor = 20);
 
@@ -31,3 +32,4 @@ comment on column pgqueue.worker.stopping is 'It was told to stop and takes no m
 comment on column pgqueue.worker.stopped_at is 'When it left in order; null while it works, or if it died.';
 comment on column pgqueue.worker.died_at is 'When it was declared dead and its jobs were given back.';
 comment on column pgqueue.worker.swept_at is 'When its jobs were looked for a last time, after any claim of its that was still under way.';
+comment on column pgqueue.worker.kinds is 'Kinds it has handlers for, each with the kind of its on_failed hook or null, {"charge": "charge:on_failed"}.';

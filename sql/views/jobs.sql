@@ -10,7 +10,16 @@ select
     j.args, j.priority, j.attempt, j.max_attempts, j.run_at, j.created_at,
     j.claimed_at as started_at, null::timestamptz as finished_at,
     (select w.name from pgqueue.worker w where w.id = j.worker) as worker,
-    (select a.error from pgqueue.attempt a where a.job = j.id order by a.claims desc limit 1) as error,
+    (
+        select e.error
+        from (
+            select a.claims, a.error from pgqueue.attempt a where a.job = j.id
+            union all
+            select p.claims, p.reason from pgqueue.postponed p where p.job = j.id
+        ) e
+        order by e.claims desc
+        limit 1
+    ) as error,
     null::jsonb as result, j.timeout
 from pgqueue.job j
 union all
@@ -34,6 +43,6 @@ comment on column pgqueue.jobs.created_at is 'When it was enqueued.';
 comment on column pgqueue.jobs.started_at is 'When its current or last attempt was claimed; null before.';
 comment on column pgqueue.jobs.finished_at is 'When its outcome was recorded; null while it lives.';
 comment on column pgqueue.jobs.worker is 'Name of the worker that runs or ran it; null before, and a day after that worker has gone.';
-comment on column pgqueue.jobs.error is 'Last error, or the reason for a cancel.';
+comment on column pgqueue.jobs.error is 'Last error, or the reason for a cancel or for waiting (snoozed, no handler).';
 comment on column pgqueue.jobs.result is 'What the handler returned; null for nothing, and when its time is over.';
 comment on column pgqueue.jobs.timeout is 'Longest run time of one attempt; null: as the handler says.';

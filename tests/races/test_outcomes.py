@@ -6,6 +6,7 @@ from tests.races.steps import start
 from tests.sql.verbs import (
     A,
     B,
+    abandon,
     claim,
     claimed,
     enqueue_many,
@@ -19,12 +20,17 @@ from tests.sql.verbs import (
     register,
     release,
     rescue,
+    set_aside,
     silent_for,
+    snooze,
     state,
     value,
 )
 
 pytestmark = pytest.mark.integration
+
+
+OTHERS = {"snooze": snooze, "set aside": set_aside, "abandon": abandon}
 
 
 def report(conn, verb, worker, jobs):
@@ -35,11 +41,15 @@ def report(conn, verb, worker, jobs):
         return fail(conn, worker, jobs, retry_in="0")
     if verb == "exchange":
         return ids(exchange(conn, worker, jobs, queues=[], limits=[]))
+    if verb in OTHERS:
+        return OTHERS[verb](conn, worker, jobs)
     released = release(conn, worker, jobs)
     return [each.id for each in jobs if each.id not in released]
 
 
-VERBS = ["finish", "fail", "release", "exchange"]
+EXPECTED = {"finish": "completed", "exchange": "completed", "fail": "ready", "release": "ready"}
+EXPECTED |= {"snooze": "scheduled", "set aside": "scheduled", "abandon": "cancelled"}
+VERBS = list(EXPECTED)
 
 
 @pytest.fixture
@@ -80,8 +90,7 @@ def test_a_rescue_that_waits_for_a_report_leaves_its_outcome(db, sessions, froze
 
     rescuing.result()
     assert value(db, "select count(*) from pgqueue.attempt where error like 'WorkerDied%'") == 0
-    expected = {"finish": "completed", "exchange": "completed", "fail": "ready", "release": "ready"}
-    assert state(db, held.id) == expected[verb]
+    assert state(db, held.id) == EXPECTED[verb]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -100,7 +109,7 @@ def test_a_report_that_rolls_back_leaves_the_job_to_the_rescue(db, sessions, fro
 
 
 @pytest.mark.parametrize("blocked", [1, 2])
-@pytest.mark.parametrize("verb", ["finish", "fail", "release"])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "exchange"])
 def test_reports_of_a_batch_and_a_rescue_never_wait_for_each_other(db, sessions, frozen, verb, blocked):
     """Both lock in id order, whatever order the batch has: else one of them would die of a deadlock."""
     blocker, leader, lane = sessions(3)
@@ -132,8 +141,7 @@ def test_of_two_reports_of_one_claim_one_is_recorded(db, sessions, first_verb, s
         reporting.waits()
 
     assert reporting.result() == [held.id]
-    expected = {"finish": "completed", "exchange": "completed", "fail": "ready", "release": "ready"}
-    assert state(db, held.id) == expected[first_verb]
+    assert state(db, held.id) == EXPECTED[first_verb]
 
 
 @pytest.mark.parametrize("verb", VERBS)

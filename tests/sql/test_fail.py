@@ -1,6 +1,6 @@
 """fail: an attempt that did not succeed, and what becomes of its job."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -15,9 +15,13 @@ from tests.sql.verbs import (
     ids,
     job,
     live,
+    register,
+    rescue,
     row,
     rows,
+    silent_for,
     value,
+    values,
 )
 
 pytestmark = pytest.mark.integration
@@ -115,6 +119,111 @@ def test_a_retry_goes_behind_those_that_are_ready(db):
     fail(db, A, [taken], retry_in="0")
 
     assert ids(claim(db, limit=2)) == [other, taken.id]
+
+
+def test_the_fingerprint_is_kept_and_never_missing(db):
+    """Failures are counted by it. Whoever gives none, as the rescue, is told by the type alone."""
+    enqueue_many(db, [{"kind": "noop"}] * 3)
+    first, second, third = claim(db, A, 3)
+
+    fail(db, A, [first], "ValueError: order 7", fingerprint="2f3c")
+    fail(db, A, [second], "WorkerDied: worker 7 died")
+    fail(db, A, [third], "WorkerDied: worker 8 died")
+
+    given, told, again = values(db, "select fingerprint from pgqueue.attempt order by job")
+    assert given == "2f3c"
+    assert told == again == value(db, "select left(md5('WorkerDied'), 16)")
+
+
+@pytest.fixture
+def hooked(sessions):
+    """A worker that has a hook for kind noop."""
+    (steward,) = sessions(1)
+    return register(steward, kinds={"noop": "noop:on_failed", "plain": None, "noop:on_failed": None})
+
+
+def hooks(db):
+    return rows(db, "select * from pgqueue.job where kind = 'noop:on_failed'")
+
+
+def test_a_job_that_ends_as_failed_enqueues_its_hook_once(db, hooked):
+    """After the last attempt and no other, in the transaction that ends the job: none is lost, none is told twice."""
+    taken = claimed(db, hooked, max_attempts=2, args={"order": 7}, priority=3)
+    fail(db, hooked, [taken], "ValueError: first", retry_in="0")
+    assert hooks(db) == []
+    (last,) = claim(db, hooked)
+    fail(db, hooked, [last], "ValueError: second", "Traceback …", retry_in="0", fingerprint="2f3c")
+    fail(db, hooked, [last], "ValueError: second", "Traceback …", retry_in="0", fingerprint="2f3c")
+
+    (hook,) = hooks(db)
+    assert (hook.queue, hook.priority, hook.max_attempts, hook.attempt) == ("default", 3, 1, 0)
+    told = hook.args.pop("failure")
+    dead = job(db, taken.id)
+    assert hook.args == {}
+    assert datetime.fromisoformat(told.pop("created_at")) == dead.created_at
+    assert datetime.fromisoformat(told.pop("failed_at")) == dead.finished_at
+    assert told == {
+        "id": taken.id,
+        "kind": "noop",
+        "queue": "default",
+        "args": {"order": 7},
+        "error": "ValueError: second",
+        "traceback": "Traceback …",
+        "fingerprint": "2f3c",
+        "attempt": 2,
+        "max_attempts": 2,
+    }
+
+
+def test_a_failure_that_rolls_back_enqueues_no_hook(db, hooked):
+    """The job did not end."""
+    taken = claimed(db, hooked)
+
+    with db.transaction(force_rollback=True):
+        fail(db, hooked, [taken])
+        assert len(hooks(db)) == 1
+
+    assert hooks(db) == []
+
+
+def test_only_kinds_with_a_hook_have_one(db, hooked):
+    """Nor does a hook have one of its own: a failing hook would go round for ever."""
+    for kind in ("plain", "unheard_of", "noop:on_failed"):
+        fail(db, hooked, [claimed(db, hooked, kind=kind)])
+
+    assert value(db, "select count(*) from pgqueue.job") == 0
+
+
+def test_a_job_that_was_asked_to_stop_has_no_hook(db, hooked):
+    """It is no dead letter."""
+    taken = claimed(db, hooked)
+    db.execute("update pgqueue.job set cancel_reason = 'no need'")
+
+    fail(db, hooked, [taken])
+
+    assert (job(db, taken.id).state, hooks(db)) == ("cancelled", [])
+
+
+def test_a_job_that_died_with_its_worker_has_its_hook(db, hooked):
+    """Who kills its workers is what one wants to hear of most."""
+    claimed(db, hooked, max_attempts=1)
+    silent_for(db, hooked, "1 min")
+
+    rescue(db)
+
+    (hook,) = hooks(db)
+    assert hook.args["failure"]["error"].startswith("WorkerDied")
+    assert hook.args["failure"]["traceback"] is None
+
+
+def test_arguments_of_any_size_reach_the_hook(db, hooked):
+    """As large as a job's may be: a hook must not be refused where its job was not."""
+    taken = claimed(db, hooked, args={"text": "x" * 1_000_000})
+
+    fail(db, hooked, [taken], traceback="y" * 100_000)
+
+    (hook,) = hooks(db)
+    assert len(hook.args["failure"]["args"]["text"]) == 1_000_000
 
 
 def test_nothing_to_fail_is_no_error(db):

@@ -1,4 +1,4 @@
-"""A claim that was lost can never write: finish, fail and release name (id, claims, worker), and nothing else matches.
+"""A claim that was lost can never write: every report names (id, claims, worker), and nothing else matches.
 
 Each test goes once through every verb; with one part of the fence removed, at least one of them fails for each verb.
 """
@@ -10,6 +10,7 @@ import pytest
 from tests.sql.verbs import (
     A,
     B,
+    abandon,
     cancel,
     claim,
     claimed,
@@ -23,9 +24,14 @@ from tests.sql.verbs import (
     release,
     rescue,
     retry,
+    set_aside,
+    snooze,
 )
 
 pytestmark = pytest.mark.integration
+
+
+OTHERS = {"snooze": snooze, "set aside": set_aside, "abandon": abandon}
 
 
 def report(db, verb, worker, jobs):
@@ -38,11 +44,13 @@ def report(db, verb, worker, jobs):
         return fail(db, worker, jobs)
     if verb == "fail with retry":
         return fail(db, worker, jobs, retry_in="0")
+    if verb in OTHERS:
+        return OTHERS[verb](db, worker, jobs)
     released = release(db, worker, jobs)
     return [job.id for job in jobs if job.id not in released]
 
 
-@pytest.fixture(params=["finish", "exchange", "fail", "fail with retry", "release"])
+@pytest.fixture(params=["finish", "exchange", "fail", "fail with retry", "release", *OTHERS])
 def lost(request, db):
     """Asserts that a report was refused: the ids are named, nothing was written."""
 

@@ -12,7 +12,20 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from tests.sql.verbs import A, claim, enqueue, exchange, fail, finish, register, release, value
+from tests.sql.verbs import (
+    A,
+    abandon,
+    claim,
+    enqueue,
+    exchange,
+    fail,
+    finish,
+    register,
+    release,
+    set_aside,
+    snooze,
+    value,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -101,7 +114,7 @@ def test_no_hot_verb_ever_scans_the_jobs_or_compiles_its_plan(worker):
             assert "JIT:" not in plan, plan
 
 
-@pytest.mark.parametrize("verb", [finish, release, fail])
+@pytest.mark.parametrize("verb", [finish, release, fail, snooze, set_aside, abandon])
 @pytest.mark.parametrize("count", [3, 2000])
 @pytest.mark.parametrize("statistics", ["of waiting jobs", "of one job"])
 def test_reported_jobs_are_found_by_their_id(db, sessions, verb, count, statistics):

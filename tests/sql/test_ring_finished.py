@@ -9,6 +9,7 @@ from tests.install import ROOT
 from tests.sql.bells import park, settled
 from tests.sql.verbs import (
     A,
+    abandon,
     cancel,
     claim,
     claimed,
@@ -55,6 +56,8 @@ def test_whatever_ends_a_job_tells_who_waits(db, waiter, sessions):
     assert heard(waiter, db) == [str(failed.id)]
     cancel(db, waiting)
     assert heard(waiter, db) == [str(waiting)]
+    abandon(db, A, [abandoned := claimed(db)])
+    assert heard(waiter, db) == [str(abandoned.id)]
 
     worker = register(steward)
     taken = claimed(db, worker)
@@ -69,7 +72,7 @@ def test_every_verb_that_writes_the_archive_rings():
 
     ending = sorted(name for name, text in verbs.items() if writes.search(text))
 
-    assert {"finish", "fail", "cancel"} <= set(ending)
+    assert {"finish", "fail", "abandon", "cancel"} <= set(ending)
     assert [name for name in ending if "perform pgqueue.ring_finished(" not in verbs[name]] == []
 
 

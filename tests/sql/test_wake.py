@@ -18,6 +18,7 @@ from tests.sql.verbs import (
     release,
     rescue,
     retry,
+    snooze,
     value,
 )
 
@@ -145,6 +146,29 @@ def test_a_failure_with_a_retry_at_once_rings(db, sessions):
     sleeper = listener(sessions, parked="default")
 
     fail(db, A, [job], retry_in="0")
+
+    assert heard(sleeper, db) == ["default"]
+
+
+def test_a_snooze_rings_with_its_time(db, sessions):
+    """Whoever sleeps sets its timer by it; the worker that snoozed may be gone by then."""
+    job = claimed(db)
+    sleeper = listener(sessions, parked="default")
+
+    snooze(db, A, [job], "1 hour")
+
+    run_at = value(db, "select extract(epoch from run_at) from pgqueue.job")
+    assert heard(sleeper, db) == [f"default@{run_at}"]
+
+
+def test_a_hook_rings(db, sessions):
+    """The job ended, but its on_failed hook is a new one."""
+    (steward,) = sessions(1)
+    worker = register(steward, kinds={"noop": "noop:on_failed"})
+    job = claimed(db, worker)
+    sleeper = listener(sessions, parked="default")
+
+    fail(db, worker, [job])
 
     assert heard(sleeper, db) == ["default"]
 

@@ -98,13 +98,42 @@ def fail(
     error: str = "ValueError: no",
     traceback: str | None = None,
     retry_in: str | None = None,
+    fingerprint: str | None = None,
 ) -> list[int]:
     """retry_in: an interval for all of them, `None` for no retry."""
     count = len(jobs)
     return values(
         conn,
-        "select * from pgqueue.fail(%s, %s::bigint[], %s::integer[], %s::text[], %s::text[], %s::interval[])",
-        [worker, *tokens(jobs), [error] * count, [traceback] * count, [retry_in] * count],
+        """select * from pgqueue.fail(
+               %s, %s::bigint[], %s::integer[], %s::text[], %s::text[], %s::interval[], %s::text[]
+           )""",
+        [worker, *tokens(jobs), *([one] * count for one in (error, traceback, retry_in, fingerprint))],
+    )
+
+
+def snooze(
+    conn: psycopg.Connection, worker: int, jobs: Sequence[Row], delay: str = "1 hour", reason: str | None = "busy"
+) -> list[int]:
+    return values(
+        conn,
+        "select * from pgqueue.snooze(%s, %s::bigint[], %s::integer[], %s::interval[], %s::text[])",
+        [worker, *tokens(jobs), [delay] * len(jobs), [reason] * len(jobs)],
+    )
+
+
+def set_aside(conn: psycopg.Connection, worker: int, jobs: Sequence[Row]) -> list[int]:
+    return values(conn, "select * from pgqueue.set_aside(%s, %s::bigint[], %s::integer[])", [worker, *tokens(jobs)])
+
+
+def take_up(conn: psycopg.Connection, worker: int, limit: int = 10_000) -> int:
+    return value(conn, "select pgqueue.take_up(%s, %s)", [worker, limit])
+
+
+def abandon(conn: psycopg.Connection, worker: int, jobs: Sequence[Row], reason: str | None = "no need") -> list[int]:
+    return values(
+        conn,
+        "select * from pgqueue.abandon(%s, %s::bigint[], %s::integer[], %s::text[])",
+        [worker, *tokens(jobs), [reason] * len(jobs)],
     )
 
 
@@ -151,8 +180,10 @@ def retry(conn: psycopg.Connection, job: int) -> None:
     conn.execute("select pgqueue.retry(%s)", [job])
 
 
-def register(conn: psycopg.Connection, name: str = "host:1") -> int:
-    return value(conn, "select pgqueue.register(%s, 'host', 1, '0.1', %s)", [name, Jsonb({"default": 5})])
+def register(conn: psycopg.Connection, name: str = "host:1", kinds: Any = None) -> int:
+    """kinds: {kind: kind of its hook, or None}."""
+    given = [name, Jsonb({"default": 5}), Jsonb(kinds or {})]
+    return value(conn, "select pgqueue.register(%s, 'host', 1, '0.1', %s, %s)", given)
 
 
 def heartbeat(conn: psycopg.Connection, worker: int, running: int = 0, stopping: bool = False) -> None:
@@ -204,4 +235,5 @@ def everything(conn: psycopg.Connection) -> list[Row]:
         *rows(conn, "select * from pgqueue.job order by id"),
         *rows(conn, "select * from pgqueue.job_archive order by id"),
         *rows(conn, "select * from pgqueue.attempt order by job, claims"),
+        *rows(conn, "select * from pgqueue.postponed order by job"),
     ]
