@@ -7,6 +7,8 @@
     ├── WrongState            the job's state does not allow it                                       PQ004
     ├── WorkerLost            this worker was declared dead                                           PQ005
     ├── TransactionEnded      a transactional handler ended its transaction itself                    PQ006
+    ├── InvalidSchedule       a schedule breaks a rule; nothing was changed     (also a ValueError)   PQ020
+    ├── ScheduleNotFound      no schedule has that name                         (also a LookupError)  PQ021
     ├── UnknownKind           no handler is registered under that name          (also a LookupError)
     ├── JobTimeout            an attempt ran longer than it may                 (also a TimeoutError)
     ├── UnsupportedConnection enqueue was given something it cannot use         (also a TypeError)
@@ -75,6 +77,18 @@ class TransactionEnded(QueueError):
     sqlstate = "PQ006"
 
 
+class InvalidSchedule(QueueError, ValueError):
+    """A schedule breaks a rule; nothing was changed. The message names the value, the place in it and the rule."""
+
+    sqlstate = "PQ020"
+
+
+class ScheduleNotFound(QueueError, LookupError):
+    """No schedule has that name. `pgqueue schedule list` shows those there are."""
+
+    sqlstate = "PQ021"
+
+
 class UnknownKind(QueueError, LookupError):
     """No handler is registered under a job's kind: import the module that defines it, or correct the name."""
 
@@ -109,7 +123,16 @@ class SchemaTooNew(SchemaMismatch):
 
 _BY_SQLSTATE: dict[str, type[QueueError]] = {
     error.sqlstate: error
-    for error in (InvalidJob, ClaimLost, JobNotFound, WrongState, WorkerLost, TransactionEnded)
+    for error in (
+        InvalidJob,
+        ClaimLost,
+        JobNotFound,
+        WrongState,
+        WorkerLost,
+        TransactionEnded,
+        InvalidSchedule,
+        ScheduleNotFound,
+    )
     if error.sqlstate
 }
 
