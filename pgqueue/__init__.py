@@ -15,6 +15,15 @@ from pgqueue.client import enqueue, enqueue_many
 from pgqueue.context import JobContext
 from pgqueue.job import Enqueued, Job
 from pgqueue.retry import Backoff
+from pgqueue.schedule import Schedule, Scheduled, cron, every
+from pgqueue.scheduling import (
+    pause_schedule,
+    prune_schedules,
+    remove_schedule,
+    resume_schedule,
+    run_schedule,
+    schedule,
+)
 from pgqueue.secret import Secret
 from pgqueue.task import Task, job
 
@@ -28,10 +37,20 @@ __all__ = [
     "Enqueued",
     "Job",
     "JobContext",
+    "Schedule",
+    "Scheduled",
     "Secret",
     "Task",
+    "cron",
     "enqueue",
     "enqueue_many",
     "errors",
+    "every",
     "job",
+    "pause_schedule",
+    "prune_schedules",
+    "remove_schedule",
+    "resume_schedule",
+    "run_schedule",
+    "schedule",
 ]

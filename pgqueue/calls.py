@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Enqueued, Job, encode, seconds
 
-SCHEMA_REVISION: Final = "0002"
+SCHEMA_REVISION: Final = "0003"
 """Revision of the schema that this code speaks: the newest step in alembic/versions."""
 
 T = TypeVar("T")
@@ -77,10 +77,10 @@ def enqueue(job: Job) -> Call[Enqueued]:
         "args": job.payload,
         "queue": job.queue,
         "priority": job.priority,
-        "run_at": _moment(job.run_at),
-        "delay": _interval("delay", job.delay),
+        "run_at": moment(job.run_at),
+        "delay": interval("delay", job.delay),
         "max_attempts": job.max_attempts,
-        "timeout": _interval("timeout", job.timeout),
+        "timeout": interval("timeout", job.timeout),
         "meta": None if job.meta is None else encode("meta", job.meta),
     }
     return Call(_ENQUEUE, params, lambda rows: Enqueued(*rows[0]))
@@ -91,7 +91,7 @@ def enqueue_many(jobs: Iterable[Job]) -> Call[list[Enqueued]]:
     # One row with two arrays: ten thousand rows would cost twice as much to send and to read.
     sql = """select coalesce(array_agg(e.id), '{}'), coalesce(array_agg(e.created), '{}')
         from pgqueue.enqueue_many(cast(%(jobs)s as jsonb)) e"""
-    return Call(sql, {"jobs": f"[{','.join(map(_element, jobs))}]"}, lambda rows: list(map(Enqueued, *rows[0])))
+    return Call(sql, {"jobs": f"[{','.join(map(element, jobs))}]"}, lambda rows: list(map(Enqueued, *rows[0])))
 
 
 def cancel(id: int, reason: str | None) -> Call[None]:
@@ -128,11 +128,6 @@ def attach(worker: int) -> Call[bool]:
 def leave(worker: int) -> Call[None]:
     """Ends a worker in order."""
     return Call("select pgqueue.leave(%(worker)s)", {"worker": worker}, _nothing)
-
-
-def lead() -> Call[bool]:
-    """Whether this session leads."""
-    return Call("select pgqueue.lead()", {}, _first)
 
 
 def rescue() -> Call[list[tuple[int, int]]]:
@@ -282,17 +277,19 @@ def _nothing(rows: Sequence[Row]) -> None:
     return None
 
 
-def _interval(what: str, length: Any) -> str | None:
+def interval(what: str, length: Any) -> str | None:
+    """A length of time as the text of an interval."""
     # Never in exponents, which Postgres does not read.
     return None if length is None else f"{seconds(what, length, zero=True):.6f} seconds"
 
 
-def _moment(moment: datetime | None) -> str | None:
+def moment(moment: datetime | None) -> str | None:
+    """A moment as text."""
     # In UTC: Python has offsets that Postgres does not read, of a whole day or of microseconds.
     return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
-def _element(job: Job) -> str:
+def element(job: Job) -> str:
     """One job of `enqueue_many`, as JSON text. Defaults are left out; names need no escaping, their rules see to it."""
     parts = [f'{{"kind":"{job.kind}","args":{job.payload}']
     if job.queue != DEFAULT_QUEUE:
@@ -302,11 +299,11 @@ def _element(job: Job) -> str:
     if job.max_attempts != DEFAULT_MAX_ATTEMPTS:
         parts.append(f'"max_attempts":{job.max_attempts}')
     if job.run_at is not None:
-        parts.append(f'"run_at":"{_moment(job.run_at)}"')
+        parts.append(f'"run_at":"{moment(job.run_at)}"')
     if job.delay is not None:
-        parts.append(f'"delay":"{_interval("delay", job.delay)}"')
+        parts.append(f'"delay":"{interval("delay", job.delay)}"')
     if job.timeout is not None:
-        parts.append(f'"timeout":"{_interval("timeout", job.timeout)}"')
+        parts.append(f'"timeout":"{interval("timeout", job.timeout)}"')
     if job.meta is not None:
         parts.append(f'"meta":{encode("meta", job.meta)}')
     return ",".join(parts) + "}"

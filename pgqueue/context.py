@@ -36,6 +36,18 @@ class JobContext:
     """What else was enqueued with it: the job's `meta`."""
 
     @property
+    def schedule(self) -> str | None:
+        """Name of the schedule that enqueued it; None if it was none."""
+        name = self.meta.get("schedule")
+        return name if isinstance(name, str) else None
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The moment of the schedule that it is for, which may have been missed long ago; None without a schedule."""
+        moment = self.meta.get("due_at")
+        return datetime.fromisoformat(moment) if self.schedule is not None and isinstance(moment, str) else None
+
+    @property
     def is_last_attempt(self) -> bool:
         """Whether a failure now would be final."""
         return self.attempt >= self.max_attempts

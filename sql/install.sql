@@ -22,6 +22,7 @@ begin;
 \ir schema/queue.sql
 \ir schema/worker.sql
 \ir schema/postponed.sql
+\ir schema/schedule.sql
 
 -- Bodies name functions and views that come later in this file.
 set local check_function_bodies = off;
@@ -31,6 +32,14 @@ set local check_function_bodies = off;
 \ir functions/enqueue_many.sql
 \ir functions/cancel.sql
 \ir functions/retry.sql
+
+-- Schedules, for applications and operators
+\ir functions/schedule.sql
+\ir functions/pause_schedule.sql
+\ir functions/resume_schedule.sql
+\ir functions/run_schedule.sql
+\ir functions/remove_schedule.sql
+\ir functions/prune_schedules.sql
 
 -- What a worker calls for its jobs
 \ir functions/exchange.sql
@@ -60,12 +69,17 @@ set local check_function_bodies = off;
 -- A worker's life
 \ir functions/register.sql
 \ir functions/take_up.sql
+\ir functions/declare.sql
 \ir functions/heartbeat.sql
 \ir functions/attach.sql
 \ir functions/leave.sql
 
 -- What the leader does for all
 \ir functions/lead.sql
+\ir functions/due_schedules.sql
+\ir functions/plan_schedule.sql
+\ir functions/fire.sql
+\ir functions/enqueue_run.sql
 \ir functions/rescue.sql
 \ir functions/maintain.sql
 \ir functions/make_day.sql
@@ -73,7 +87,9 @@ set local check_function_bodies = off;
 
 -- The rules
 \ir functions/check_job.sql
+\ir functions/check_schedule.sql
 \ir functions/check_worker.sql
+\ir functions/refuse_schedule.sql
 \ir functions/refuse_state.sql
 \ir functions/refuse_claim.sql
 
@@ -82,5 +98,6 @@ set local check_function_bodies = off;
 \ir views/queue_stats.sql
 \ir views/workers.sql
 \ir views/unknown_kinds.sql
+\ir views/schedules.sql
 
 commit;

@@ -109,7 +109,8 @@ def functions(connection: psycopg.Connection[Any]) -> str:
         NOTE,
         "Each body begins with its contract, so `\\sf pgqueue.enqueue` shows it on a live server. Errors have "
         "SQLSTATEs of their own: PQ001 a value breaks a rule, PQ003 no such job, PQ004 wrong state, PQ005 the worker "
-        "was declared dead. Applications and operators call those of the first section; the others are how a worker "
+        "was declared dead, PQ020 a schedule breaks a rule, PQ021 no such schedule. Applications and operators call "
+        "those of the first two sections; the others are how a worker "
         "works.\n",
     ]
     for title, names in _sections():

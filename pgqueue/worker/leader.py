@@ -1,20 +1,23 @@
-"""What one worker of the fleet does for all: rescue and retention.
+"""What one worker of the fleet does for all: schedules, rescue and retention.
 
 Being leader is a session advisory lock on the steward's connection, asked for at each tick and never remembered: it is
 free again the moment its holder dies. A leader that froze, or whose machine vanished, may keep the lead for hours: so
-everybody looks for the dead now and then, and a rescue ends the session of a worker that is silent for too long.
+everybody looks for the dead now and then, and a rescue ends the session of a worker that is silent for too long. Until
+then everybody fires the schedules that are overdue.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
 import psycopg
 
-from pgqueue import calls
+from pgqueue import calls, schedule_calls
 from pgqueue.calls import Call
 from pgqueue.worker.logs import fields, log
+from pgqueue.worker.timetable import Timetable
 
 RESCUE: Final = 10.0
 """Seconds between rescues by a worker that does not lead; the leader's own come at each tick."""
@@ -26,12 +29,18 @@ MAINTAIN: Final = 3600.0
 """Seconds between rounds of retention."""
 MAINTAIN_AGAIN: Final = 60.0
 """Seconds until the next try when a long read of the archive was in the way."""
+VANISHED: Final = 20.0
+"""Seconds between looks for schedules that vanished from the code."""
 
 
 class Leader:
     """The duties of the leader; while another worker has the lead, only those that would fail with it."""
 
     def __init__(self) -> None:
+        self.timetable = Timetable()
+        self._told: set[str] = set()
+        """Schedules that vanished from the code, and of which the log has told."""
+        self._vanished_at = math.inf
         self._ticked_at: float | None = None
         self._grace_until = 0.0
         self._rescue_at = 0.0
@@ -50,7 +59,7 @@ class Leader:
         if self._ticked_at is not None and now - self._ticked_at > LATE:
             self.returned(now - self._ticked_at, now)
         self._ticked_at = now
-        leads = do(calls.lead())
+        leads = self.timetable.look(do)
         if now >= (self._grace_until if leads else max(self._grace_until, self._rescue_at)):
             self._rescue_at = now + RESCUE
             for worker, jobs in do(calls.rescue()):
@@ -62,3 +71,20 @@ class Leader:
             except psycopg.errors.LockNotAvailable as error:
                 self._maintain_at = now + MAINTAIN_AGAIN
                 log.info("retention waits for a long read of the archive", extra=fields(error=str(error).strip()))
+        self._tell_vanished(do, leads, now)
+
+    def _tell_vanished(self, do: Callable[[Call[Any]], Any], leads: bool, now: float) -> None:
+        """Says once which schedules are in no running worker's code. Not at once: others may just be starting."""
+        if not leads:
+            self._vanished_at = math.inf
+        elif self._vanished_at == math.inf:
+            self._vanished_at = now + VANISHED
+        elif now >= self._vanished_at:
+            self._vanished_at = now + VANISHED
+            vanished = set(do(schedule_calls.vanished()))
+            for name in sorted(vanished - self._told):
+                log.warning(
+                    "schedule is in the code of no running worker; it goes on until it is removed",
+                    extra=fields(schedule=name),
+                )
+            self._told = vanished

@@ -1,6 +1,6 @@
 """The one start, stop and clock of a worker. What it is made of:
 
-steward   a thread: registers, beats, leads                         steward.py, leader.py
+steward   a thread: registers, beats, leads                         steward.py, leader.py, timetable.py
 lanes     two connections: hand in what finished, take new jobs     lanes.py
 bell      one connection: sleeps and is woken, for each queue       bell.py
 desk      where lanes and slots meet; a station for each queue      desk.py, station.py
@@ -19,6 +19,7 @@ from collections.abc import Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from pgqueue.schedule import declared
 from pgqueue.worker.bell import Bell
 from pgqueue.worker.calling import Calling
 from pgqueue.worker.deadlines import Deadlines
@@ -46,6 +47,7 @@ class Worker:
     def __init__(self, dsn: str, options: WorkerOptions | None = None) -> None:
         self.options = options or WorkerOptions()
         self.name = self.options.name or f"{socket.gethostname()}:{os.getpid()}"
+        self._schedules = declared()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._failure: Exception | None = None
@@ -97,6 +99,7 @@ class Worker:
             on_worker=lambda worker: tell(self._arrived, worker),
             on_failure=lambda error: tell(self._failed, error),
             running=lambda: self._desk.running,
+            schedules=self._schedules,
         )
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -11,22 +11,24 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import psycopg
 
-from pgqueue import calls
+from pgqueue import calls, schedule_calls
 from pgqueue.calls import Call
 from pgqueue.connections import check_revision, translate
-from pgqueue.errors import QueueError, SchemaMismatch, WorkerLost
+from pgqueue.errors import InvalidJob, InvalidSchedule, QueueError, SchemaMismatch, WorkerLost
+from pgqueue.schedule import Schedule
+from pgqueue.worker.alarm import Alarm
 from pgqueue.worker.connection import Trouble, conninfo, pauses
 from pgqueue.worker.leader import Leader
 from pgqueue.worker.logs import log
 from pgqueue.worker.options import WorkerOptions
 
 TICK: Final = 1.0
-"""Seconds between turns: a beat every second one, the leader's duties at each."""
+"""Seconds between turns: a beat every second one, the leader's duties at each. Schedules have a timer besides."""
 
 
 class Steward(threading.Thread):
@@ -35,8 +37,10 @@ class Steward(threading.Thread):
     version:     of pgqueue, for the workers view.
     on_worker:   told, in this thread, the worker's id when it is registered, and again when it was declared dead and
                  goes on under a new one.
-    on_failure:  told when it cannot go on: the schema is not the one this code speaks, or the DSN is malformed.
+    on_failure:  told when it cannot go on: the schema is not the one this code speaks, the DSN is malformed, or a
+                 schedule that the code declares is refused.
     running:     how many jobs run now.
+    schedules:   what the code declares.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Steward(threading.Thread):
         on_worker: Callable[[int], None],
         on_failure: Callable[[Exception], None],
         running: Callable[[], int],
+        schedules: Sequence[Schedule] = (),
     ) -> None:
         super().__init__(name="pgqueue-steward", daemon=True)
         self._dsn = conninfo(dsn, "steward")
@@ -57,6 +62,9 @@ class Steward(threading.Thread):
         self._on_worker = on_worker
         self._on_failure = on_failure
         self._running = running
+        self._schedules = schedules
+        self._declared = False
+        self._alarm = Alarm()
         self._trouble = Trouble("steward")
         self._leader = Leader()
         self._worker = 0
@@ -93,7 +101,10 @@ class Steward(threading.Thread):
     def leave(self, patience: float) -> None:
         """Signs off, from another thread: what the worker still holds goes back. Waits `patience` seconds for it."""
         self._leaving.set()
+        self._alarm.ring()
         self.join(patience)
+        if not self.is_alive():
+            self._alarm.close()
 
     def _arrive(self, connection: psycopg.Connection[Any]) -> None:
         if connection.execute("select pg_backend_pid()").fetchone() != (connection.info.backend_pid,):
@@ -119,8 +130,9 @@ class Steward(threading.Thread):
         call = calls.register(
             self._worker_name, socket.gethostname(), os.getpid(), self._version, json.dumps(dict(self._options.queues))
         )
-        self._worker = _do(connection, call)
-        self._attached = True
+        worker = _do(connection, call)
+        _do(connection, schedule_calls.declare(worker, self._schedules, self._declared))
+        self._worker, self._attached, self._declared = worker, True, True
         self._on_worker(self._worker)
 
     def _lost(self) -> None:
@@ -130,24 +142,40 @@ class Steward(threading.Thread):
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
         """Beats and leads until told to stop, then signs off."""
+        connection.execute(f"listen {schedule_calls.CHANNEL}")
+        timetable = self._leader.timetable
         beat = False
-        while not self._leaving.wait(TICK):
-            beat = not beat
-            try:
-                if beat:
-                    if not self._attached:
-                        self._attached = self._attach(connection)
-                    _do(connection, calls.heartbeat(self._worker, self._running(), self.stopping))
-            except WorkerLost:
-                self._lost()
-            if not self._worker:
-                self._register(connection)
-            self._leader.tick(lambda call: _do(connection, call), time.monotonic())
+        tick_at = time.monotonic() + TICK
+        while not self._leaving.is_set():
+            notified = self._alarm.wait(connection, min(tick_at, timetable.next_at))
+            if self._leaving.is_set():
+                break
+            if time.monotonic() >= tick_at:
+                tick_at = time.monotonic() + TICK
+                beat = not beat
+                self._tick(connection, beat)
+            elif notified:
+                timetable.look(lambda call: _do(connection, call))
+            else:
+                timetable.fire(lambda call: _do(connection, call))
         _do(connection, calls.leave(self._worker))
+
+    def _tick(self, connection: psycopg.Connection[Any], beat: bool) -> None:
+        """One turn: a sign of life if `beat`, and what the leader does."""
+        try:
+            if beat:
+                if not self._attached:
+                    self._attached = self._attach(connection)
+                _do(connection, calls.heartbeat(self._worker, self._running(), self.stopping))
+        except WorkerLost:
+            self._lost()
+        if not self._worker:
+            self._register(connection)
+        self._leader.tick(lambda call: _do(connection, call), time.monotonic())
 
     def _survives(self, error: Exception) -> bool:
         """Whether to try again after an error that is no lost connection."""
-        if isinstance(error, SchemaMismatch | psycopg.ProgrammingError):
+        if isinstance(error, SchemaMismatch | InvalidSchedule | InvalidJob | psycopg.ProgrammingError):
             self._on_failure(error)
             return False
         self._trouble.begins(error)

@@ -22,7 +22,7 @@ as $$
 --
 -- Raises    PQ001 for the first rule that is broken.
 -- Writes    nothing.
--- Called by pgqueue.enqueue and pgqueue.enqueue_many.
+-- Called by pgqueue.enqueue, enqueue_many and check_schedule.
 begin
     if (p_kind collate "C" ~ '^[A-Za-z0-9._:-]+$' and octet_length(p_kind) <= 255) is not true then
         raise exception 'job kind % is no name; use 1 to 255 letters, digits, ''.'', ''_'', ''-'', '':''', quote_nullable(p_kind)

@@ -11,7 +11,7 @@ as $$
 --           parameter of pgqueue.enqueue, all but kind optional.
 -- Raises    PQ001 when a value breaks a rule, with the value and the rule.
 -- Writes    pgqueue.job: one row each.
--- Called by applications; pgqueue/calls.py.
+-- Called by applications; enqueue_run; pgqueue/calls.py.
 declare
     v_now constant timestamptz := clock_timestamp();
     v_known constant text[] := '{kind,args,queue,priority,run_at,delay,max_attempts,timeout,meta}';

@@ -6,7 +6,8 @@ as $$
 -- maintain(days ahead) → nothing
 --
 --   Keeps the archive: makes the partitions of today and the next days, drops those whose time is up, forgets old
---   attempts and workers, the steps of jobs that cannot run again, and why jobs waited that have gone.
+--   attempts and workers, the steps of jobs that cannot run again, why jobs waited that have gone, and the moments of
+--   schedules that were dealt with a day ago.
 --
 --   Days are those of UTC. Default time: completed 1 day, other outcomes 14 days; pgqueue.queue overrides it. Rows of a
 --   queue that keeps longer move to the default partition when their day is dropped.
@@ -15,7 +16,7 @@ as $$
 --   we give up before a second is over: after that Postgres would look for a deadlock, and might end the reader.
 --
 -- Raises    55P03 when a long read of the archive keeps a lock for half a second: nothing was done, call again later.
--- Writes    partitions of pgqueue.job_archive; pgqueue.attempt, once, postponed and worker: deletes.
+-- Writes    partitions of pgqueue.job_archive; pgqueue.attempt, once, postponed, schedule_run and worker: deletes.
 -- Locks     advisory (maintain) until the transaction ends: a second caller returns at once.
 -- Called by pgqueue/worker/leader.py, at start and every hour.
 declare
@@ -40,6 +41,8 @@ begin
 
     delete from pgqueue.worker w
     where coalesce(w.stopped_at, w.swept_at) < clock_timestamp() - interval '1 day';
+    -- No owner comes back to a moment of yesterday: next_run_at has long been past it.
+    delete from pgqueue.schedule_run r where r.fired_at < clock_timestamp() - interval '1 day';
     delete from pgqueue.attempt a
     where a.finished_at < clock_timestamp() - (
             select greatest(interval '14 days', max(q.keep_completed), max(q.keep_ended)) from pgqueue.queue q

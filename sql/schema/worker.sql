@@ -15,6 +15,7 @@ create table pgqueue.worker (
     died_at      timestamptz,
     swept_at     timestamptz,
     kinds        jsonb       not null default '{}',
+    schedules    text[]      not null default '{}',
     constraint worker_pkey primary key (id)
 ) with (fillfactor = 20);
 
@@ -33,3 +34,4 @@ comment on column pgqueue.worker.stopped_at is 'When it left in order; null whil
 comment on column pgqueue.worker.died_at is 'When it was declared dead and its jobs were given back.';
 comment on column pgqueue.worker.swept_at is 'When its jobs were looked for a last time, after any claim of its that was still under way.';
 comment on column pgqueue.worker.kinds is 'Kinds it has handlers for, each with the kind of its on_failed hook or null, {"charge": "charge:on_failed"}.';
+comment on column pgqueue.worker.schedules is 'Names of the schedules that its code declares.';
