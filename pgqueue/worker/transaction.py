@@ -1,0 +1,62 @@
+"""`@job(transactional=True)`: the handler's writes and its job's completion in one transaction.
+
+    begin → the handler, on that connection → finish_within → commit
+
+If the claim was lost meanwhile, finish_within is an error and all of it is undone. If the answer to the commit is lost
+nobody knows: the attempt is then reported as failed, as any other that raises, and that report changes nothing if the
+commit took place after all. So is every other outcome reported, after a rollback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from pgqueue import calls
+from pgqueue.calls import ClaimedJob
+from pgqueue.worker.calling import Attempt, Inside
+from pgqueue.worker.held import BEGIN, Held
+from pgqueue.worker.outcomes import Completed, Recorded, of_result
+from pgqueue.worker.pool import Pool
+
+
+class Transactions:
+    """The layer around transactional handlers. worker: gives the id under which this worker claims."""
+
+    def __init__(self, pool: Pool, worker: Callable[[], int]) -> None:
+        self._pool = pool
+        self._worker = worker
+
+    async def layer(self, attempt: Attempt, inside: Inside) -> Any:
+        """Calls the handler in a transaction. Its answer is `Recorded` if that was committed."""
+        job, worker = attempt.job, self._worker()
+        async with self._pool.lend(attempt.task.is_async) as connection:
+            mark = f"{worker}:{job.id}:{job.claims}"
+            await self._pool.do(connection, functools.partial(connection.execute, BEGIN.format(mark)))
+            attempt.context = dataclasses.replace(attempt.context, _connection=connection)
+            connection.hold()
+            result = await inside(attempt)
+            connection.held = False
+            outcome = of_result(job, result)
+            if not isinstance(outcome, Completed):
+                return outcome
+            _check(connection)
+            call = calls.finish_within(worker, [job.id], [job.claims], [outcome.result], mark)
+            await self._pool.run(connection, call)
+            await self._pool.do(connection, connection.commit)
+            return Recorded(job)
+
+
+def _check(connection: Held) -> None:
+    """Refuses to go on in a transaction that the server has given up."""
+    if connection.pgconn.transaction_status == TransactionStatus.INERROR:
+        raise psycopg.errors.InFailedSqlTransaction(
+            "the handler caught an SQL error, but the server had given up the transaction; to go on after one, put "
+            "what may fail into `with connection.transaction()`"
+        )
