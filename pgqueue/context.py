@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pgqueue.errors import ConfigurationError
+
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
@@ -34,6 +36,21 @@ class JobContext:
     """Logger whose lines carry the job's id, kind and attempt."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """What else was enqueued with it: the job's `meta`."""
+
+    _connection: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def connection(self) -> Any:
+        """What a transactional handler writes on, so that it is committed together with the job's completion.
+
+        A psycopg `AsyncConnection` if the handler is async, else a `Connection`, in a transaction that only the worker
+        may end. Raises `ConfigurationError` in any other handler.
+        """
+        if self._connection is None:
+            raise ConfigurationError(
+                f"{self.kind} is not transactional, so it has no connection; decorate it with @job(transactional=True)"
+            )
+        return self._connection
 
     @property
     def schedule(self) -> str | None:

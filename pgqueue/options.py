@@ -31,6 +31,7 @@ class JobOptions(TypedDict, total=False):
     timeout: Seconds | None
     backoff: RetryPolicy | None
     aliases: Iterable[str]
+    transactional: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class TaskOptions:
     timeout:       longest run time of one attempt, seconds (`@job` takes a timedelta too); None for no limit.
     backoff:       pauses between attempts: a `Backoff`, or anything with its method `pause`; `Backoff()` unless given.
     aliases:       former names, under which waiting jobs still run.
+    transactional: give the handler a connection whose transaction also records that the job completed.
 
     Raises `ConfigurationError` or `InvalidJob` for options that cannot work.
     """
@@ -55,6 +57,7 @@ class TaskOptions:
     timeout: float | None = None
     backoff: RetryPolicy | None = None
     aliases: tuple[str, ...] = ()
+    transactional: bool = False
 
     @classmethod
     def of(cls, function: Callable[..., Any], given: JobOptions) -> TaskOptions:
@@ -73,6 +76,8 @@ class TaskOptions:
         Job(self.name, {}, queue=self.queue, priority=self.priority, max_attempts=self.max_attempts)  # has the rules
         for alias in self.aliases:
             check_kind(alias)
+        if not isinstance(self.transactional, bool):
+            raise ConfigurationError(f"transactional {show(self.transactional)} is neither True nor False")
         if self.backoff is not None and not isinstance(self.backoff, RetryPolicy):
             raise ConfigurationError(f"backoff {show(self.backoff)} has no method pause(attempt)")
 

@@ -48,8 +48,10 @@ Layer = Callable[[Attempt, Inside], Awaitable[Any]]
 class Calling:
     """Calls the handlers of a worker's jobs."""
 
-    def __init__(self, threads: Threads, log: JobLog) -> None:
+    def __init__(self, threads: Threads, log: JobLog, transaction: Layer) -> None:
+        """transaction: what stands around handlers whose task is transactional."""
         self._threads = threads
+        self._transaction = transaction
         self._log = log
         self._ways: dict[Task[..., ..., Any], Way] = {}
 
@@ -98,7 +100,8 @@ class Calling:
 
     def _layers(self, task: Task[..., ..., Any]) -> list[Layer]:
         """What stands around the task's function, outermost first."""
-        return []
+        # Outermost: a layer inside that raises, or waits for something, must do so before the commit.
+        return [self._transaction] if task.options.transactional else []
 
     def _plain(self, task: Task[..., ..., Any]) -> Way:
         """The way to a function with nothing around it."""

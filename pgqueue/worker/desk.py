@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pgqueue.calls import ClaimedJob
-from pgqueue.worker.outcomes import Completed, Failed, Outcome, Released
+from pgqueue.worker.outcomes import Completed, Failed, Outcome, Recorded, Released
 from pgqueue.worker.station import MOST, Ask, Station
 
 
@@ -77,6 +77,9 @@ class Desk:
                 self._failed.append(outcome)
             case Released():
                 self._released.append(outcome)
+            case Recorded():
+                self._let_go(outcome.job)
+                self._notice()
         if self._idle:
             self.poke()
 
@@ -111,9 +114,7 @@ class Desk:
         """A load was recorded and brought `jobs`. took: seconds."""
         self._under_way -= 1
         for outcome in load.outcomes:
-            held = self._held.get(outcome.job.id)
-            if held is not None and held.claims == outcome.job.claims:  # not if another lane has claimed it again since
-                del self._held[held.id]
+            self._let_go(outcome.job)
         if load.worker != self.worker:  # declared dead meanwhile: these jobs are not ours
             jobs = ()
         if self.claimable is not None:
@@ -219,6 +220,12 @@ class Desk:
         before = self._held.get(job.id)
         self._held[job.id] = job
         return before is None or before.claims != job.claims
+
+    def _let_go(self, job: ClaimedJob) -> None:
+        """Forgets a job whose outcome is on record."""
+        held = self._held.get(job.id)
+        if held is not None and held.claims == job.claims:  # not if another lane has claimed it again since
+            del self._held[held.id]
 
     def _give_back(self, station: Station) -> None:
         while station.buffer:

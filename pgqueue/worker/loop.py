@@ -6,6 +6,7 @@ bell      one connection: sleeps and is woken, for each queue       bell.py
 desk      where lanes and slots meet; a station for each queue      desk.py, station.py
 slots     coroutines that run jobs                                  executor.py, deadlines.py
 calling   how a handler is called: in the loop, in a thread         calling.py, threads.py
+pool      connections that handlers write on, opened when needed    pool.py, held.py, transaction.py
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from pgqueue.worker.executor import Slot
 from pgqueue.worker.lanes import LANES, Lane
 from pgqueue.worker.logs import JobLog, fields, log
 from pgqueue.worker.options import WorkerOptions
+from pgqueue.worker.pool import Pool
 from pgqueue.worker.station import Station
 from pgqueue.worker.steward import Steward
 from pgqueue.worker.threads import Threads
+from pgqueue.worker.transaction import Transactions
 
 REPORT_PATIENCE: Final = 5.0
 """Seconds the worker spends, at its end, on reporting what is left. After that its jobs are rescued by others."""
@@ -57,6 +60,8 @@ class Worker:
         self._log = JobLog(self.name)
         self._slots: list[Slot] = []
         self._lanes = [Lane(dsn, self._desk, self._log, self._lost) for _ in range(LANES)]
+        self._dsn = dsn
+        self._pool: Pool | None = None
         self._direct_dsn = dsn if self.options.direct_dsn is None else self.options.direct_dsn
         self._bell = Bell(self._direct_dsn, self._desk, self.options.poll)
         self._tasks: list[asyncio.Task[None]] = []
@@ -103,7 +108,10 @@ class Worker:
         )
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        calling, deadlines = Calling(Threads(loop), self._log), Deadlines(loop)
+        threads, deadlines = Threads(loop), Deadlines(loop)
+        self._pool = Pool(self._dsn, self.options.connections, threads)
+        transactions = Transactions(self._pool, lambda: self._desk.worker)
+        calling = Calling(threads, self._log, transactions.layer)
         for station in self._desk.stations.values():
             for _ in range(station.slots):
                 slot = Slot(station, self._desk, calling, deadlines, self._log)
@@ -194,6 +202,8 @@ class Worker:
         await asyncio.wait(self._tasks, timeout=1)
         await asyncio.to_thread(steward.leave, REPORT_PATIENCE)
         self._log.tick()
+        if self._pool is not None:
+            self._pool.close()
         for closing in (self._bell.close(), *(lane.close() for lane in self._lanes)):
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(closing, 1)

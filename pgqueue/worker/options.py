@@ -23,6 +23,8 @@ class WorkerOptions:
     max_jobs:  stop after that many jobs; None for no limit.
     max_time:  stop after that many seconds; None for no limit.
     poll:      seconds between looks at a silent queue, in case a notification was lost.
+    connections: how many connections transactional handlers and `ctx.once` may use at the same time, opened when one is
+               needed; a job waits for one in its slot.
     name:      how it is called in views and logs; None for host:pid.
     direct_dsn: how to reach the server past a pooler, for the connection that listens and the one that shows that the
                worker lives; None: as all others.
@@ -36,6 +38,7 @@ class WorkerOptions:
     max_jobs: int | None = None
     max_time: float | None = None
     poll: float = 30.0
+    connections: int = 10
     name: str | None = None
     direct_dsn: str | None = None
 
@@ -52,5 +55,7 @@ class WorkerOptions:
         for what, value, low in (("grace", self.grace, 0), ("poll", self.poll, 0.01), ("max_time", self.max_time, 0)):
             if value is not None and not low <= value < 1e9:
                 raise ConfigurationError(f"{what} {value} is out of range; use seconds, at least {low}")
+        if not 1 <= self.connections <= 1_000:
+            raise ConfigurationError(f"connections {self.connections} is out of range; use 1 to 1000")
         if self.max_jobs is not None and self.max_jobs < 1:
             raise ConfigurationError(f"max_jobs {self.max_jobs} is out of range; use at least 1")

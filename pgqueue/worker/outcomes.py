@@ -12,7 +12,7 @@ import psycopg
 from pydantic_core import to_json
 
 from pgqueue.calls import ClaimedJob
-from pgqueue.errors import InvalidJob, UnknownKind
+from pgqueue.errors import InvalidJob, TransactionEnded, UnknownKind
 from pgqueue.job import RetryPolicy, has_nul
 from pgqueue.retry import Backoff
 
@@ -30,6 +30,12 @@ class Completed(NamedTuple):
 
     job: ClaimedJob
     result: str | None
+
+
+class Recorded(NamedTuple):
+    """The handler returned, and that is on record already: committed with what it wrote."""
+
+    job: ClaimedJob
 
 
 class Failed(NamedTuple):
@@ -52,14 +58,16 @@ class Released(NamedTuple):
     job: ClaimedJob
 
 
-Outcome = Completed | Failed | Released
+Outcome = Completed | Recorded | Failed | Released
 
 
-def of_result(job: ClaimedJob, result: Any) -> Completed | Failed:
+def of_result(job: ClaimedJob, result: Any) -> Completed | Recorded | Failed:
     """The outcome of a handler that returned. A result that cannot be stored fails this job alone, for good: running
     it again would only repeat its effects."""
     if result is None:
         return Completed(job, None)
+    if isinstance(result, Recorded):
+        return result
     try:
         text = to_json(result, inf_nan_mode="constants").decode()
         if "NaN" in text or "Infinity" in text:
@@ -76,6 +84,8 @@ def of_result(job: ClaimedJob, result: Any) -> Completed | Failed:
 
 def of_error(job: ClaimedJob, backoff: RetryPolicy | None, error: BaseException) -> Failed:
     """The outcome of a handler that raised or was stopped."""
+    if isinstance(error, TransactionEnded):  # it would only do it again
+        return Failed(job, describe(error), _traceback(error), None)
     pause = _pause(backoff or DEFAULT_BACKOFF, job)
     if isinstance(error, asyncio.CancelledError):
         return Failed(job, f"CancelledError: {_text(error) or 'the handler was cancelled from inside'}", None, pause)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -48,22 +49,15 @@ class Pool:
         """
         async with self._places:
             connection = await self._take(is_async)
-            whole = False
+            in_use = False
             try:
                 yield connection
-                whole = True
             except asyncio.CancelledError:
-                whole = is_async
-                raise
-            except BaseException:
-                whole = True
+                in_use = not is_async
                 raise
             finally:
                 connection.held = connection.lent = False
-                if whole and await self._tidy(connection):
-                    self._idle.append(connection)
-                else:
-                    self._discard(connection)
+                await self._put_back(connection, in_use)
 
     async def execute(self, call: Call[Any]) -> Any:
         """The answer of a call, in a transaction of its own. Raises `QueueError`, `psycopg.Error`."""
@@ -101,6 +95,14 @@ class Pool:
                 self._discard(connection)
         if self._idle and self._open >= self._size:
             self._discard(self._idle.pop(0))
+        self._open += 1
+        try:
+            return await self._until_connected(is_async)
+        except BaseException:
+            self._open -= 1
+            raise
+
+    async def _until_connected(self, is_async: bool) -> Held:
         for pause in pauses():
             try:
                 connection = await self._connect(is_async)
@@ -109,7 +111,6 @@ class Pool:
                 await asyncio.sleep(pause)
             else:
                 self._trouble.ends()
-                self._open += 1
                 return connection
         raise AssertionError("pauses() never ends")
 
@@ -122,12 +123,22 @@ class Pool:
                 await connection.close()
                 raise
             return connection
-        opening = self._threads.call(functools.partial(HeldConnection.opened, self._dsn))
+        opening = Opening(self._dsn)
         try:
-            return await asyncio.shield(opening)  # type: ignore[no-any-return]
+            return await self._threads.call(opening.open)  # type: ignore[no-any-return]
         except asyncio.CancelledError:  # it comes all the same, and nobody waits for it
-            opening.add_done_callback(_close_late)
+            opening.abandon()
             raise
+
+    async def _put_back(self, connection: Held, in_use: bool) -> None:
+        good = False
+        try:
+            good = not in_use and await self._tidy(connection)
+        finally:  # also if whoever had it is cancelled now
+            if good:
+                self._idle.append(connection)
+            else:
+                self._cut(connection)
 
     async def _tidy(self, connection: Held) -> bool:
         """Whether it is as good as new: rolled back, without settings or locks that a handler left."""
@@ -150,17 +161,44 @@ class Pool:
         return not connection.broken
 
     def _discard(self, connection: Held) -> None:
+        """Closes a connection that nobody uses."""
         self._open -= 1
+        connection.pgconn.finish()  # as close() does, which would have to be awaited for half of them
+
+    def _cut(self, connection: Held) -> None:
+        """Closes a connection that a thread may still use."""
         if isinstance(connection, HeldAsyncConnection):
-            connection.pgconn.finish()  # as close() does, which would have to be awaited
+            self._discard(connection)
         else:
+            self._open -= 1
             self._threads.call(functools.partial(sever, connection))
+
+
+class Opening:
+    """A sync connection on its way in a thread, for somebody who may stop waiting for it."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._lock = threading.Lock()
+        self._abandoned = False
+        self._connection: HeldConnection | None = None
+
+    def open(self) -> HeldConnection:
+        """Connects; in a thread. Raises `psycopg.OperationalError`."""
+        connection = HeldConnection.opened(self._dsn)
+        with self._lock:
+            self._connection = connection
+            if self._abandoned:
+                connection.close()
+        return connection
+
+    def abandon(self) -> None:
+        """Closes the connection now, or when it comes."""
+        with self._lock:
+            self._abandoned = True
+            if self._connection is not None:
+                self._connection.close()
 
 
 def _script(call: Call[Any]) -> Script[Any]:
     return (yield call)
-
-
-def _close_late(opening: asyncio.Future[HeldConnection]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()

@@ -9,7 +9,6 @@ commit took place after all. So is every other outcome reported, after a rollbac
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from pgqueue import calls
 from pgqueue.calls import ClaimedJob
+from pgqueue.errors import TransactionEnded
 from pgqueue.worker.calling import Attempt, Inside
 from pgqueue.worker.held import BEGIN, Held
 from pgqueue.worker.outcomes import Completed, Recorded, of_result
@@ -41,19 +41,32 @@ class Transactions:
             await self._pool.do(connection, functools.partial(connection.execute, BEGIN.format(mark)))
             attempt.context = dataclasses.replace(attempt.context, _connection=connection)
             connection.hold()
-            result = await inside(attempt)
+            try:
+                result = await inside(attempt)
+            except Exception as error:
+                _check_not_ended(job, connection, error)
+                raise
             connection.held = False
             outcome = of_result(job, result)
             if not isinstance(outcome, Completed):
-                return outcome
-            _check(connection)
+                _check_not_ended(job, connection, None)
+                return result
+            _check_not_given_up(connection)
             call = calls.finish_within(worker, [job.id], [job.claims], [outcome.result], mark)
             await self._pool.run(connection, call)
             await self._pool.do(connection, connection.commit)
             return Recorded(job)
 
 
-def _check(connection: Held) -> None:
+def _check_not_ended(job: ClaimedJob, connection: Held, error: Exception | None) -> None:
+    """Refuses an outcome that leaves something behind, as far as it shows on this side."""
+    if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+        raise TransactionEnded(
+            f"the transaction of job {job.id} was committed or rolled back by its handler"
+        ) from error
+
+
+def _check_not_given_up(connection: Held) -> None:
     """Refuses to go on in a transaction that the server has given up."""
     if connection.pgconn.transaction_status == TransactionStatus.INERROR:
         raise psycopg.errors.InFailedSqlTransaction(
