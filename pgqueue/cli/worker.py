@@ -56,6 +56,12 @@ def worker(
     poll: Annotated[
         float, typer.Option(metavar="SECONDS", help="Longest time between looks at a silent queue.")
     ] = 30.0,
+    connections: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Most connections that transactional handlers and ctx.once use at the same time."
+        ),
+    ] = 10,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="What it is called in views and logs. Default: HOST:PID.")
     ] = None,
@@ -92,6 +98,7 @@ def worker(
         max_jobs=max_jobs,
         max_time=max_time,
         poll=poll,
+        connections=connections,
         name=name,
         direct_dsn=direct_dsn,
     )

@@ -164,7 +164,9 @@ def test_wrong_slots(given, message):
         slots(given, 7)
 
 
-@pytest.mark.parametrize("option", [["--queue", "a b"], ["--queue", "a:0"], ["--grace", "-1"], ["--max-jobs", "0"]])
+@pytest.mark.parametrize(
+    "option", [["--queue", "a b"], ["--queue", "a:0"], ["--grace", "-1"], ["--max-jobs", "0"], ["--connections", "0"]]
+)
 def test_wrong_options(bare, option):
     """Before anything is imported or connected."""
     result = bare("worker", "--app", "nothing", *option)
@@ -175,7 +177,7 @@ def test_the_commands_defaults_are_the_librarys():
     """They are repeated only so that other commands need not load the worker."""
     given = {name: parameter.default for name, parameter in inspect.signature(worker_command.worker).parameters.items()}
     options = WorkerOptions()
-    for name in ("drain", "grace", "max_jobs", "max_time", "poll", "name"):
+    for name in ("drain", "grace", "max_jobs", "max_time", "poll", "connections", "name"):
         assert given[name] == getattr(options, name), name
     assert given["concurrency"] == DEFAULT_SLOTS
     assert migrate_command.DEFAULT_LOCK_TIMEOUT == migrations.LOCK_TIMEOUT

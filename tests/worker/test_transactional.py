@@ -401,12 +401,15 @@ async def test_it_may_choose_its_isolation_level(dsn, db):
 
 async def test_never_more_connections_than_it_was_given(dsn, db):
     """Whoever runs a fleet must know how many there can be. Jobs wait for one in their slots."""
-    at_once, most = set(), []
+    at_once, most, all_there = set(), [], asyncio.Event()
 
     @job(transactional=True)
     async def looks_async(ctx: JobContext):
         at_once.add(ctx.id)
         most.append(len(at_once))
+        if len(at_once) == 3:
+            all_there.set()
+        await asyncio.wait_for(all_there.wait(), 20)
         await until(lambda: len(connections(db, "handler")) <= 3)  # one that was closed may take a moment to go
         at_once.remove(ctx.id)
 
