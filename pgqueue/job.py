@@ -103,6 +103,12 @@ class Job:
             encode(f"meta of {self.kind}", self.meta)
         object.__setattr__(self, "payload", encode(f"args of {self.kind}", self.args))
 
+    def __repr__(self) -> str:
+        """Without secrets: it ends up in logs and tracebacks."""
+        told = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.repr}
+        told["args"] = redact(self.args)
+        return f"Job({', '.join(f'{name}={value!r}' for name, value in told.items())})"
+
     def options(self, **changes: Unpack[Options]) -> Job:
         """The same job with other options: `charge.job(42).options(priority=0, delay=60)`."""
         return dataclasses.replace(self, **changes)

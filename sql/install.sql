@@ -94,6 +94,7 @@ set local check_function_bodies = off;
 \ir functions/refuse_claim.sql
 
 -- What people look at
+\ir functions/redact.sql
 \ir views/jobs.sql
 \ir views/queue_stats.sql
 \ir views/workers.sql

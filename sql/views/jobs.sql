@@ -7,7 +7,7 @@ select
     j.id, j.queue, j.kind,
     case when j.worker is not null then 'running' when j.run_at > statement_timestamp() then 'scheduled' else 'ready' end
         collate "C" as state,
-    j.args, j.priority, j.attempt, j.max_attempts, j.run_at, j.created_at,
+    pgqueue.redact(j.args) as args, j.priority, j.attempt, j.max_attempts, j.run_at, j.created_at,
     j.claimed_at as started_at, null::timestamptz as finished_at,
     (select w.name from pgqueue.worker w where w.id = j.worker) as worker,
     (
@@ -24,9 +24,9 @@ select
 from pgqueue.job j
 union all
 select
-    a.id, a.queue, a.kind, a.state, a.args, a.priority, a.attempt, a.max_attempts, a.run_at, a.created_at,
+    a.id, a.queue, a.kind, a.state, pgqueue.redact(a.args), a.priority, a.attempt, a.max_attempts, a.run_at, a.created_at,
     a.started_at, a.finished_at, (select w.name from pgqueue.worker w where w.id = a.worker), a.error,
-    case when a.result_until < statement_timestamp() then null else a.result end, a.timeout
+    case when a.result_until < statement_timestamp() then null else pgqueue.redact(a.result) end, a.timeout
 from pgqueue.job_archive a;
 
 comment on view pgqueue.jobs is 'Every job, live and finished. Columns are a contract: they keep their names, types and order.';
