@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgqueue import Job
+from pgqueue import Job, Secret
 from pgqueue.errors import InvalidJob
 from pgqueue.job import MAX_ARGS_BYTES, seconds
 
@@ -151,3 +151,22 @@ def test_equal_jobs_are_one_in_a_set():
 def test_a_length_of_time_is_seconds_or_a_timedelta(length, expected):
     """Both are what people hold in their hands."""
     assert seconds("delay", length) == expected
+
+
+def test_a_job_shows_itself_without_secrets():
+    """It ends up in a producer's log, or in the traceback of a failed test."""
+    made = Job("login", {"user": "ada", "password": "hunter2", "pin": {"$secret": 1234}, "code": Secret("abc")})
+
+    assert "args={'user': 'ada', 'password': '***', 'pin': '***', 'code': ***}" in repr(made)
+
+
+def test_a_secret_in_the_arguments_of_a_bare_job_is_stored_as_one():
+    """A producer without the handler's code."""
+    assert Job("login", {"code": Secret("abc")}).payload == '{"code": {"$secret": "abc"}}'
+
+
+def test_a_refused_argument_is_told_without_its_secret():
+    """The refusal is logged, as all errors are."""
+    with pytest.raises(InvalidJob, match=r"password=\*\*\* \(set\)") as refused:
+        Job("login", {"password": {"hunter2"}})
+    assert "hunter2" not in str(refused.value)
