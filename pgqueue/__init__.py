@@ -14,6 +14,7 @@ from pgqueue import errors
 from pgqueue.client import enqueue, enqueue_many
 from pgqueue.context import JobContext
 from pgqueue.job import Enqueued, Job
+from pgqueue.results import AsyncResults, Handle, Results
 from pgqueue.retry import Backoff
 from pgqueue.schedule import Schedule, Scheduled, cron, every
 from pgqueue.scheduling import (
@@ -33,10 +34,13 @@ except PackageNotFoundError:  # run from a checkout that was never installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "AsyncResults",
     "Backoff",
     "Enqueued",
+    "Handle",
     "Job",
     "JobContext",
+    "Results",
     "Schedule",
     "Scheduled",
     "Secret",

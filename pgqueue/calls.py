@@ -143,7 +143,7 @@ def maintain() -> Call[None]:
 _EXCHANGE: Final = """select e.id, e.claims, e.queue, e.kind, e.args::text, e.priority, e.attempt, e.max_attempts,
     e.run_at, e.created_at, e.timeout, e.meta::text from pgqueue.exchange(%(worker)s, %(ids)s::bigint[],
     %(claims)s::integer[], %(results)s::jsonb[], %(queues)s::text[], %(limits)s::integer[],
-    %(after_run_at)s::timestamptz[], %(after_id)s::bigint[]) e"""
+    %(after_run_at)s::timestamptz[], %(after_id)s::bigint[], %(result_ttls)s::interval[]) e"""
 
 
 def exchange(
@@ -154,22 +154,25 @@ def exchange(
     wanted: Mapping[str, int],
     after_run_at: Sequence[datetime | None] | None,
     after_id: Sequence[int | None] | None,
+    result_ttls: Sequence[timedelta | None] | None = None,
 ) -> Call[list[ClaimedJob]]:
     """Hands in completed jobs and takes new ones.
 
-    results:   JSON text or None for each id; None when no handler returned anything.
-    wanted:    how many jobs to take from each queue.
-    after_*:   claim cursors, ten for each queue of `wanted`, one after the other; None to sweep from the start.
+    results:      JSON text or None for each id; None when no handler returned anything.
+    wanted:       how many jobs to take from each queue.
+    after_*:      claim cursors, ten for each queue of `wanted`, one after the other; None to sweep from the start.
+    result_ttls:  for how long each result can be read; None, here or for one: as long as the job is kept.
     """
     params = {
         "worker": worker,
-        "ids": _array(ids),
-        "claims": _array(claims),
+        "ids": array(ids),
+        "claims": array(claims),
         "results": results,
         "queues": list(wanted),
         "limits": list(wanted.values()),
         "after_run_at": after_run_at,
         "after_id": after_id,
+        "result_ttls": result_ttls,
     }
     return Call(_EXCHANGE, params, lambda rows: list(map(ClaimedJob._make, rows)))
 
@@ -209,15 +212,27 @@ def reconcile(worker: int, ids: Sequence[int], claims: Sequence[int]) -> Call[li
 
 
 def finish_within(
-    worker: int, ids: Sequence[int], claims: Sequence[int], results: Sequence[str | None] | None, mark: str
+    worker: int,
+    ids: Sequence[int],
+    claims: Sequence[int],
+    results: Sequence[str | None] | None,
+    mark: str,
+    result_ttls: Sequence[timedelta | None] | None = None,
 ) -> Call[None]:
     """Completes jobs in the transaction of their handler. mark: what that transaction has as pgqueue.handler.
 
-    results: JSON text or None for each id; None when no handler returned anything.
+    results, result_ttls: as in `exchange`.
     """
     sql = """select pgqueue.finish_within(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[], %(results)s::jsonb[],
-        %(mark)s)"""
-    params = {"worker": worker, "ids": _array(ids), "claims": _array(claims), "results": results, "mark": mark}
+        %(mark)s, %(result_ttls)s::interval[])"""
+    params = {
+        "worker": worker,
+        "ids": array(ids),
+        "claims": array(claims),
+        "results": results,
+        "mark": mark,
+        "result_ttls": result_ttls,
+    }
     return Call(sql, params, _nothing)
 
 
@@ -260,7 +275,7 @@ def next_run_at(queue: str) -> Call[float | None]:
     return Call(sql, {"queue": queue}, _first)
 
 
-def _array(numbers: Sequence[int]) -> str:
+def array(numbers: Sequence[int]) -> str:
     """Numbers as the text of an array: a third of what psycopg's own conversion of a list costs."""
     return f"{{{','.join(map(str, numbers))}}}"
 

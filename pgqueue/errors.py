@@ -11,6 +11,12 @@
     ├── ScheduleNotFound      no schedule has that name                         (also a LookupError)  PQ021
     ├── UnknownKind           no handler is registered under that name          (also a LookupError)
     ├── JobTimeout            an attempt ran longer than it may                 (also a TimeoutError)
+    ├── ResultTimeout         a job has not ended within the time to wait       (also a TimeoutError)
+    ├── ResultGone            a result was kept for a time, and that is over    (also a LookupError)
+    ├── NoResult              a job that was waited for ended without a result
+    │   ├── JobFailed
+    │   ├── JobCancelled
+    │   └── JobExpired
     ├── UnsupportedConnection enqueue was given something it cannot use         (also a TypeError)
     ├── ConfigurationError    a command or decorator was given wrong options    (also a ValueError)
     └── SchemaMismatch        the database's schema is not the one this code speaks
@@ -95,6 +101,51 @@ class UnknownKind(QueueError, LookupError):
 
 class JobTimeout(QueueError, TimeoutError):
     """An attempt ran longer than its timeout and was stopped."""
+
+
+class ResultTimeout(QueueError, TimeoutError):
+    """A job has not ended within the time that somebody waited for it. It goes on; wait again if you like."""
+
+
+class ResultGone(QueueError, LookupError):
+    """The job completed, and its result was to be read within `result_ttl`, which is over."""
+
+
+class NoResult(QueueError):
+    """A job that was waited for ended, but did not complete.
+
+    id:     of the job.
+    state:  failed, cancelled or expired.
+    error:  its last error, or why it was cancelled; None when nobody said.
+    """
+
+    state: str
+
+    def __init__(self, id: int, error: str | None) -> None:
+        super().__init__(id, error)
+        self.id = id
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"job {self.id} {self.state}" + (f": {self.error}" if self.error else "")
+
+
+class JobFailed(NoResult):
+    """A job that was waited for failed for good: it is a dead letter."""
+
+    state = "failed"
+
+
+class JobCancelled(NoResult):
+    """A job that was waited for was cancelled."""
+
+    state = "cancelled"
+
+
+class JobExpired(NoResult):
+    """A job that was waited for did not start in time."""
+
+    state = "expired"
 
 
 class UnsupportedConnection(QueueError, TypeError):

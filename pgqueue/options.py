@@ -32,6 +32,7 @@ class JobOptions(TypedDict, total=False):
     backoff: RetryPolicy | None
     aliases: Iterable[str]
     transactional: bool
+    result_ttl: Seconds | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class TaskOptions:
     backoff:       pauses between attempts: a `Backoff`, or anything with its method `pause`; `Backoff()` unless given.
     aliases:       former names, under which waiting jobs still run.
     transactional: give the handler a connection whose transaction also records that the job completed.
+    result_ttl:    for how long a result can be read, seconds (`@job` takes a timedelta too); None: as long as its job.
 
     Raises `ConfigurationError` or `InvalidJob` for options that cannot work.
     """
@@ -58,6 +60,7 @@ class TaskOptions:
     backoff: RetryPolicy | None = None
     aliases: tuple[str, ...] = ()
     transactional: bool = False
+    result_ttl: float | None = None
 
     @classmethod
     def of(cls, function: Callable[..., Any], given: JobOptions) -> TaskOptions:
@@ -87,8 +90,9 @@ def _normal(function: Callable[..., Any], given: JobOptions) -> dict[str, Any]:
     options: dict[str, Any] = {**given}
     if options.get("name") is None:
         options["name"] = function.__name__
-    if options.get("timeout") is not None:
-        options["timeout"] = seconds("timeout", options["timeout"])
+    for name in ("timeout", "result_ttl"):
+        if options.get(name) is not None:
+            options[name] = seconds(name, options[name])
     if "aliases" in options:
         many = options["aliases"]
         options["aliases"] = (many,) if isinstance(many, str) else tuple(many)

@@ -95,7 +95,7 @@ class Slot:
                 return of_error(job, task.backoff, error)
             return self._was_cut(job, task.backoff, limit)
         else:
-            return of_result(job, result)
+            return of_result(job, result, task.options.result_ttl)
         finally:
             self.deadline = math.inf
             self._cut = None

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import psycopg
@@ -140,7 +141,12 @@ class Lane:
 
 def _exchange_call(load: Load) -> calls.Call[list[ClaimedJob]]:
     """The exchange for a load's completed jobs and asks."""
-    results = [outcome.result for outcome in load.completed]
+    results: list[str | None] | None = [outcome.result for outcome in load.completed]
+    ttls: list[timedelta | None] | None = None
+    if any(result is not None for result in results or ()):
+        ttls = [outcome.result_ttl for outcome in load.completed]
+    else:
+        results = None
     after_run_at: list[Any] | None = None
     after_id: list[Any] | None = None
     if load.asks and not load.swept:
@@ -153,8 +159,9 @@ def _exchange_call(load: Load) -> calls.Call[list[ClaimedJob]]:
         load.worker,
         [outcome.job.id for outcome in load.completed],
         [outcome.job.claims for outcome in load.completed],
-        results if any(result is not None for result in results) else None,
+        results,
         {ask.station.queue: ask.wanted for ask in load.asks},
         after_run_at,
         after_id,
+        ttls,
     )

@@ -26,10 +26,15 @@ DEFAULT_BACKOFF: Final = Backoff()
 
 
 class Completed(NamedTuple):
-    """The handler returned. result: what, as JSON text; None for nothing."""
+    """The handler returned.
+
+    result:      what, as JSON text; None for nothing.
+    result_ttl:  for how long it can be read; None: as long as the job is kept.
+    """
 
     job: ClaimedJob
     result: str | None
+    result_ttl: timedelta | None = None
 
 
 class Recorded(NamedTuple):
@@ -61,9 +66,12 @@ class Released(NamedTuple):
 Outcome = Completed | Recorded | Failed | Released
 
 
-def of_result(job: ClaimedJob, result: Any) -> Completed | Recorded | Failed:
+def of_result(job: ClaimedJob, result: Any, ttl: float | None = None) -> Completed | Recorded | Failed:
     """The outcome of a handler that returned. A result that cannot be stored fails this job alone, for good: running
-    it again would only repeat its effects."""
+    it again would only repeat its effects.
+
+    ttl:  for how many seconds the result can be read; None: as long as the job is kept.
+    """
     if result is None:
         return Completed(job, None)
     if isinstance(result, Recorded):
@@ -79,7 +87,7 @@ def of_result(job: ClaimedJob, result: Any) -> Completed | Recorded | Failed:
     if len(text) > MAX_RESULT_BYTES:
         size = f"{len(text):,} characters; the limit is {MAX_RESULT_BYTES:,}"
         return _invalid(job, f"it takes {size}: store the data elsewhere and return its key")
-    return Completed(job, text)
+    return Completed(job, text, None if ttl is None else timedelta(seconds=ttl))
 
 
 def of_error(job: ClaimedJob, backoff: RetryPolicy | None, error: BaseException) -> Failed:

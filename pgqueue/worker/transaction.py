@@ -47,12 +47,12 @@ class Transactions:
                 _check_not_ended(job, connection, error)
                 raise
             connection.held = False
-            outcome = of_result(job, result)
+            outcome = of_result(job, result, attempt.task.options.result_ttl)
             if not isinstance(outcome, Completed):
                 _check_not_ended(job, connection, None)
                 return result
             _check_not_given_up(connection)
-            call = calls.finish_within(worker, [job.id], [job.claims], [outcome.result], mark)
+            call = calls.finish_within(worker, [job.id], [job.claims], [outcome.result], mark, [outcome.result_ttl])
             await self._pool.run(connection, call)
             await self._pool.do(connection, connection.commit)
             return Recorded(job)
