@@ -11,7 +11,7 @@ and `pgqueue worker --app myapp.jobs --queue billing` runs it.
 from importlib.metadata import PackageNotFoundError, version
 
 from pgqueue import errors
-from pgqueue.client import enqueue, enqueue_many
+from pgqueue.client import cancel, enqueue, enqueue_many
 from pgqueue.context import JobContext
 from pgqueue.job import Enqueued, Job
 from pgqueue.results import AsyncResults, Handle, Results
@@ -45,6 +45,7 @@ __all__ = [
     "Scheduled",
     "Secret",
     "Task",
+    "cancel",
     "cron",
     "enqueue",
     "enqueue_many",

@@ -12,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Enqueued, Job, encode, seconds
 
 SCHEMA_REVISION: Final = "0003"
 """Revision of the schema that this code speaks: the newest step in alembic/versions."""
+
+Cancelling = Literal["cancelled", "asked"]
+"""What became of a cancel: the job ended, or it runs and its worker was told to stop it."""
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -94,10 +97,10 @@ def enqueue_many(jobs: Iterable[Job]) -> Call[list[Enqueued]]:
     return Call(sql, {"jobs": f"[{','.join(map(element, jobs))}]"}, lambda rows: list(map(Enqueued, *rows[0])))
 
 
-def cancel(id: int, reason: str | None) -> Call[None]:
-    """Ends a waiting job as cancelled."""
+def cancel(id: int, reason: str | None) -> Call[Cancelling]:
+    """Ends a waiting job as cancelled, asks the worker of a running one to stop it; the answer is which."""
     sql = "select pgqueue.cancel(cast(cast(%(id)s as text) as bigint), cast(%(reason)s as text))"
-    return Call(sql, {"id": str(id), "reason": reason}, _nothing)
+    return Call(sql, {"id": str(id), "reason": reason}, _first)
 
 
 def retry(id: int) -> Call[None]:
@@ -252,6 +255,12 @@ def recall(worker: int, job: int, claims: int, key: str) -> Call[tuple[bool, str
     sql = "select r.value::text from pgqueue.recall(%(worker)s, %(job)s, %(claims)s, %(key)s) r"
     params = {"worker": worker, "job": job, "claims": claims, "key": key}
     return Call(sql, params, lambda rows: (True, rows[0][0]) if rows else (False, None))
+
+
+def cancel_asked(worker: int, ids: Sequence[int], claims: Sequence[int]) -> Call[list[tuple[int, int, str | None]]]:
+    """Which of these running jobs somebody asked to stop: id, claims, reason."""
+    sql = "select * from pgqueue.cancel_asked(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[])"
+    return Call(sql, {"worker": worker, "ids": ids, "claims": claims}, lambda rows: [(r[0], r[1], r[2]) for r in rows])
 
 
 def park(queue: str) -> Call[bool]:

@@ -7,12 +7,15 @@ async one. Nothing is committed here: the job exists when the caller's transacti
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Iterator
-from typing import Any, Final, overload
+from typing import Any, Final, TypeVar, overload
 
 from pgqueue import calls
+from pgqueue.calls import Cancelling
 from pgqueue.connections import AnAsyncConnection, Script, SyncConnection, run
 from pgqueue.errors import InvalidJob, JobNotFound
 from pgqueue.job import Enqueued, Job, show
+
+T = TypeVar("T")
 
 CHUNK_JOBS: Final = 10_000
 CHUNK_BYTES: Final = 32 * 1_048_576
@@ -51,12 +54,19 @@ def enqueue_many(connection: Any, jobs: Iterable[Job]) -> list[Enqueued] | Await
 
 
 @overload
-def cancel(connection: SyncConnection, id: int, reason: str | None = None) -> None: ...
+def cancel(connection: SyncConnection, id: int, reason: str | None = None) -> Cancelling: ...
 @overload
-def cancel(connection: AnAsyncConnection, id: int, reason: str | None = None) -> Awaitable[None]: ...
-def cancel(connection: Any, id: int, reason: str | None = None) -> Awaitable[None] | None:
-    """Ends a waiting job as cancelled. Raises `JobNotFound`; `WrongState` if it is running or finished."""
-    return run(connection, _call(calls.cancel(_known(id), reason)))
+def cancel(connection: AnAsyncConnection, id: int, reason: str | None = None) -> Awaitable[Cancelling]: ...
+def cancel(connection: Any, id: int, reason: str | None = None) -> Cancelling | Awaitable[Cancelling]:
+    """Ends a waiting job as cancelled; asks the worker of a running one to stop it, which ends it as cancelled too.
+
+    Returns 'cancelled' for a job that was waiting: it will not run. 'asked' for one that runs: its worker hears of it
+    when the transaction commits, but a handler that returns first has completed. Commit soon: until then the worker
+    cannot report the job.
+
+    Raises `JobNotFound`; `WrongState` if it is finished; `InvalidJob` for a reason that is no text.
+    """
+    return run(connection, _call(calls.cancel(_known(id), _reason(reason))))
 
 
 @overload
@@ -83,8 +93,9 @@ def _all(jobs: Iterable[Job]) -> Script[list[Enqueued]]:
     return enqueued
 
 
-def _call(call: calls.Call[None]) -> Script[None]:
-    yield call
+def _call(call: calls.Call[T]) -> Script[T]:
+    answer: T = yield call
+    return answer
 
 
 def _chunks(jobs: Iterable[Job]) -> Iterator[list[Job]]:
@@ -109,6 +120,23 @@ def _check(job: object) -> None:
         raise InvalidJob(
             f"{show(job)} is a {type(job).__name__}, not a Job; make one with task.job(…) or Job(kind, args)"
         )
+
+
+def _reason(reason: object) -> str | None:
+    """A reason that the database can hold."""
+    if reason is None:
+        return None
+    if not isinstance(reason, str) or "\0" in reason or not _is_text(reason):
+        raise InvalidJob(f"reason {show(reason)} is no text that Postgres can store; give a str")
+    return reason
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
 
 
 def _known(id: object) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pgqueue.errors import ConfigurationError
+from pgqueue.errors import ConfigurationError, AttemptCancelled, JobTimeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class JobContext:
     """What else was enqueued with it: the job's `meta`."""
 
     _connection: Any = field(default=None, repr=False, compare=False)
+    _is_over: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
+    """Whether nobody waits for this attempt any more."""
 
     @property
     def connection(self) -> Any:
@@ -51,6 +53,23 @@ class JobContext:
                 f"{self.kind} is not transactional, so it has no connection; decorate it with @job(transactional=True)"
             )
         return self._connection
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this attempt must stop: it timed out, its job was cancelled, or its worker ends.
+
+        Nothing can stop a thread from outside, so a sync handler that runs long asks now and then; what it returns is
+        dropped. A coroutine gets CancelledError, a process is killed.
+        """
+        return self._is_over()
+
+    def raise_if_cancelled(self) -> None:
+        """Leaves a handler that must stop. Raises `JobTimeout` when its time is up, else `AttemptCancelled`."""
+        if not self._is_over():
+            return
+        if self.remaining == 0:
+            raise JobTimeout(f"job {self.id} has used up its time")
+        raise AttemptCancelled(f"job {self.id} was told to stop")
 
     @property
     def schedule(self) -> str | None:

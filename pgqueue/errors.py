@@ -11,6 +11,7 @@
     ├── ScheduleNotFound      no schedule has that name                         (also a LookupError)  PQ021
     ├── UnknownKind           no handler is registered under that name          (also a LookupError)
     ├── JobTimeout            an attempt ran longer than it may                 (also a TimeoutError)
+    ├── AttemptCancelled      an attempt was told to stop
     ├── ResultTimeout         a job has not ended within the time to wait       (also a TimeoutError)
     ├── ResultGone            a result was kept for a time, and that is over    (also a LookupError)
     ├── NoResult              a job that was waited for ended without a result
@@ -59,7 +60,7 @@ class JobNotFound(QueueError, LookupError):
 
 
 class WrongState(QueueError):
-    """The job's state does not allow it: a running job cannot be cancelled, a completed one not be retried."""
+    """The job's state does not allow it: a finished job cannot be cancelled, a completed one not be retried."""
 
     sqlstate = "PQ004"
 
@@ -146,6 +147,12 @@ class JobExpired(NoResult):
     """A job that was waited for did not start in time."""
 
     state = "expired"
+
+class AttemptCancelled(QueueError):
+    """An attempt was asked to stop: somebody cancelled its job, or its worker ends. Nothing it returns is recorded.
+
+    `JobContext.raise_if_cancelled` raises it, so that a handler in a thread can leave.
+    """
 
 
 class UnsupportedConnection(QueueError, TypeError):

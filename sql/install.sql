@@ -52,6 +52,7 @@ set local check_function_bodies = off;
 \ir functions/set_aside.sql
 \ir functions/abandon.sql
 \ir functions/reconcile.sql
+\ir functions/cancel_asked.sql
 \ir functions/once.sql
 \ir functions/recall.sql
 

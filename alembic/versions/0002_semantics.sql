@@ -21,6 +21,9 @@ comment on column pgqueue.job_archive.expires_at is 'As in pgqueue.job.';
 comment on column pgqueue.job_archive.unique_key is 'As in pgqueue.job.';
 comment on column pgqueue.job_archive.meta is 'As in pgqueue.job.';
 
+-- It says now what it did, and a function cannot change what it returns.
+drop function pgqueue.cancel(bigint, text);
+
 create table pgqueue.once (
     job   bigint      not null,
     key   text        collate "C" not null,

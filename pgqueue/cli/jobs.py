@@ -14,7 +14,7 @@ from pgqueue.cli.database import Dsn, Embedded, connected
 State = Literal["scheduled", "ready", "running", "completed", "failed", "cancelled", "expired"]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Look at jobs, bring dead ones back, cancel waiting ones.", rich_markup_mode=None
+    no_args_is_help=True, help="Look at jobs, bring dead ones back, cancel others.", rich_markup_mode=None
 )
 
 Id = Annotated[int, typer.Argument(metavar="ID", help="Number of the job.", show_default=False)]
@@ -97,23 +97,33 @@ def cancel(
     dsn: Dsn = None,
     embedded: Embedded = False,
 ) -> None:
-    """End waiting jobs as cancelled. All of them or none.
+    """End waiting jobs as cancelled, and tell the workers of running ones to stop them. All of them or none.
 
     \b
     Example:
       pgqueue jobs cancel 42 --reason 'customer left'
     """
     with connected(dsn, embedded) as connection:
-        for id in ids:
-            client.cancel(connection, id, reason)
-    _done("cancelled", "cancelled", ids, json)
+        done = {id: client.cancel(connection, id, reason) for id in ids}
+    cancelled, asked = ([id for id, did in done.items() if did == what] for what in ("cancelled", "asked"))
+    if json:
+        show.as_json({"cancelled": cancelled, "asked": asked})
+        return
+    if cancelled:
+        _say(cancelled, "cancelled")
+    if asked:
+        _say(asked, "running: told to stop")
 
 
 def _done(key: str, words: str, ids: list[int], json: bool) -> None:
     if json:
         show.as_json({key: ids})
     else:
-        typer.echo(f"{'job' if len(ids) == 1 else 'jobs'} {', '.join(map(str, ids))} {words}")
+        _say(ids, words)
+
+
+def _say(ids: list[int], words: str) -> None:
+    typer.echo(f"{'job' if len(ids) == 1 else 'jobs'} {', '.join(map(str, ids))} {words}")
 
 
 def _row(job: monitor.JobInfo) -> list[object]:

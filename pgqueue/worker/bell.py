@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from pgqueue import calls
 from pgqueue.calls import Call
 from pgqueue.worker.connection import Trouble, behind_pooler, conninfo, execute, pauses
 from pgqueue.worker.desk import Desk
-from pgqueue.worker.logs import log
+from pgqueue.worker.logs import fields, log
 from pgqueue.worker.station import Station
 
 POLLS: Final = (0.001, 0.002, 0.004)
@@ -45,12 +46,16 @@ class Sleeper:
 
 
 class Bell:
-    """The one connection that listens and parks for all queues of a worker. It must lead to the server directly."""
+    """The one connection that listens and parks for all queues of a worker. It must lead to the server directly.
 
-    def __init__(self, dsn: str, desk: Desk, poll: float) -> None:
+    on_cancel: told of a job that somebody cancelled while it runs: id, claims and reason.
+    """
+
+    def __init__(self, dsn: str, desk: Desk, poll: float, on_cancel: Callable[[int, int, str | None], None]) -> None:
         self._dsn = conninfo(dsn, "bell")
         self._desk = desk
         self._poll = poll
+        self._on_cancel = on_cancel
         self._trouble = Trouble("bell")
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._asked: deque[tuple[Call[Any], asyncio.Future[Any] | None]] = deque()
@@ -197,7 +202,10 @@ class Bell:
         self._heard(notify.payload)
 
     def _heard(self, payload: str) -> None:
-        """payload: 'queue', or 'queue@epoch-seconds' for a job dated ahead."""
+        """payload: 'queue', 'queue@epoch-seconds' for a job dated ahead, or as sql/functions/cancel.sql has it."""
+        if payload.startswith("cancel:"):
+            self._cancelled(payload)
+            return
         queue, _, ahead = payload.partition("@")
         sleeper = self._sleepers.get(queue)
         if sleeper is None:
@@ -206,3 +214,12 @@ class Bell:
             sleeper.event.set()
         else:
             sleeper.wake()
+
+    def _cancelled(self, payload: str) -> None:
+        """payload: 'cancel:worker:id:claims:reason'. Anybody may notify, so it may be anything."""
+        try:
+            _, worker, id, claims, reason = payload.split(":", 4)
+            if int(worker) == self._desk.worker:
+                self._on_cancel(int(id), int(claims), reason or None)
+        except ValueError:
+            log.warning("a notification of pgqueue cannot be read", extra=fields(payload=payload[:100]))

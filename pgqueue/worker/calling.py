@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import CoroutineType
-from typing import Any
+from typing import Any, Protocol
 
 from pgqueue.calls import ClaimedJob
 from pgqueue.context import JobContext
@@ -25,7 +25,16 @@ from pgqueue.worker.threads import Threads
 
 Arguments = dict[str, Any]
 """Of a handler, by name."""
-Way = Callable[[ClaimedJob, float | None, Arguments], Awaitable[Any]]
+
+
+class Place(Protocol):
+    """Where an attempt runs: a slot."""
+
+    def holds(self, job: ClaimedJob) -> bool:
+        """Whether that job still runs here and nobody has told it to stop."""
+
+
+Way = Callable[[ClaimedJob, float | None, Arguments, Place], Awaitable[Any]]
 """Calls one task's function for a job. The number: seconds it may run, None for no limit."""
 
 
@@ -56,19 +65,19 @@ class Calling:
         self._ways: dict[Task[..., ..., Any], Way] = {}
 
     def call(
-        self, task: Task[..., ..., Any], job: ClaimedJob, limit: float | None, arguments: Arguments
+        self, task: Task[..., ..., Any], job: ClaimedJob, limit: float | None, arguments: Arguments, place: Place
     ) -> Awaitable[Any]:
         """Calls the task's function; the answer is what it returns.
 
         limit: seconds it may run, None for no limit; whoever awaits this keeps it, by cancelling. A coroutine then gets
-        CancelledError; a thread is left to itself.
+        CancelledError; a thread is left to itself, and learns of it from its context. place: where it runs.
         """
         way = self._ways.get(task)
         if way is None:
             way = self._ways[task] = self._choose(task)
-        return way(job, limit, arguments)
+        return way(job, limit, arguments, place)
 
-    def context(self, job: ClaimedJob, limit: float | None) -> JobContext:
+    def context(self, job: ClaimedJob, limit: float | None, place: Place) -> JobContext:
         """What the handler of a job is told about it."""
         return JobContext(
             id=job.id,
@@ -82,6 +91,7 @@ class Calling:
             worker=self._log.worker,
             log=self._log.of(job),
             meta=json.loads(job.meta) if job.meta else {},
+            _is_over=lambda: not place.holds(job),
         )
 
     def _choose(self, task: Task[..., ..., Any]) -> Way:
@@ -93,8 +103,8 @@ class Calling:
         for layer in reversed(layers):
             inside = _around(layer, inside)
 
-        def way(job: ClaimedJob, limit: float | None, arguments: Arguments) -> Awaitable[Any]:
-            return inside(Attempt(task, job, arguments, self.context(job, limit)))
+        def way(job: ClaimedJob, limit: float | None, arguments: Arguments, place: Place) -> Awaitable[Any]:
+            return inside(Attempt(task, job, arguments, self.context(job, limit, place)))
 
         return way
 
@@ -109,12 +119,14 @@ class Calling:
         if not task.is_async:
             return functools.partial(self._sync, task)
         if task.takes_context:
-            return lambda job, limit, arguments: function(self.context(job, limit), **arguments)
-        return lambda job, limit, arguments: function(**arguments)
+            return lambda job, limit, arguments, place: function(self.context(job, limit, place), **arguments)
+        return lambda job, limit, arguments, place: function(**arguments)
 
-    async def _sync(self, task: Task[..., ..., Any], job: ClaimedJob, limit: float | None, arguments: Arguments) -> Any:
-        args = (self.context(job, limit),) if task.takes_context else ()
-        result = await self._threads.call(functools.partial(task.function, *args, **arguments))
+    async def _sync(
+        self, task: Task[..., ..., Any], job: ClaimedJob, limit: float | None, arguments: Arguments, place: Place
+    ) -> Any:
+        args = (self.context(job, limit, place),) if task.takes_context else ()
+        result = await self._threads.result(functools.partial(task.function, *args, **arguments))
         # A decorator that is not async hides that the handler is.
         return await result if isinstance(result, CoroutineType) else result
 
@@ -122,7 +134,7 @@ class Calling:
         return await _bound(attempt)()
 
     async def _in_thread(self, attempt: Attempt) -> Any:
-        result = await self._threads.call(_bound(attempt))
+        result = await self._threads.result(_bound(attempt))
         return await result if isinstance(result, CoroutineType) else result
 
 

@@ -159,6 +159,15 @@ class Desk:
             if station.stalled():
                 self._give_back(station)
 
+    def withdraw(self, id: int, claims: int) -> None:
+        """Gives back a job that waits for a slot, if that claim is here."""
+        for station in self.stations.values():
+            for job in station.buffer:
+                if (job.id, job.claims) == (id, claims):
+                    station.buffer.remove(job)
+                    self.put(Released(job))
+                    return
+
     def close(self) -> None:
         """Asks for nothing more and gives back what has not started."""
         self.closing = True

@@ -14,7 +14,7 @@ import time
 from typing import Final, Literal
 
 from pgqueue.calls import ClaimedJob
-from pgqueue.errors import JobTimeout
+from pgqueue.errors import AttemptCancelled, JobTimeout
 from pgqueue.job import RetryPolicy
 from pgqueue.task import find
 from pgqueue.worker.calling import Calling
@@ -23,6 +23,9 @@ from pgqueue.worker.desk import Desk
 from pgqueue.worker.logs import JobLog
 from pgqueue.worker.outcomes import Failed, Outcome, Released, of_error, of_misfit, of_result
 from pgqueue.worker.station import Station
+
+Cut = Literal["timeout", "cancel", "stop", "lost"]
+"""Why an attempt is stopped: its time is up, somebody cancelled its job, the worker ends, or it was declared dead."""
 
 RUN_AT_ONCE: Final = 0.002
 """Seconds a slot runs jobs that never wait before it lets the event loop go round."""
@@ -38,7 +41,11 @@ class Slot:
         self.task: asyncio.Task[None] | None = None
         self.job: ClaimedJob | None = None
         """The job that runs here now."""
-        self._cut: Literal["timeout", "stop", "lost"] | None = None
+        self.since = 0.0
+        """When it started, by `time.monotonic`."""
+        self._cut: Cut | None = None
+        self._reason: str | None = None
+        """Of whoever cancelled it."""
         self._closed = False
         """Whether the job that runs here is the last."""
         self._desk = desk
@@ -55,10 +62,10 @@ class Slot:
                 since = time.monotonic()
             job = self.station.take()
             self.job = job
-            started = time.monotonic()
+            self.since = time.monotonic()
             outcome = await self._run(job)
             ended = time.monotonic()
-            duration = ended - started
+            duration = ended - self.since
             self.job = None
             self.station.finished(duration, ended)
             if outcome is None:  # declared dead: somebody else has the job
@@ -70,11 +77,19 @@ class Slot:
                 self._log.completed(job, duration)
             self._desk.put(outcome)
 
-    def cut(self, why: Literal["timeout", "stop", "lost"]) -> None:
-        """Stops the running attempt. A coroutine gets CancelledError; a thread is left to itself."""
+    def holds(self, job: ClaimedJob) -> bool:
+        """Whether that job runs here and nobody has told it to stop."""
+        return self.job is job and self._cut is None
+
+    def cut(self, why: Cut, reason: str | None = None) -> None:
+        """Stops the running attempt. A coroutine gets CancelledError; a thread is left to itself.
+
+        reason: why somebody cancelled it, None if not told.
+        """
         self._closed = self._closed or why == "stop"
         if self.job is not None and self.task is not None and self._cut is None:
             self._cut = why
+            self._reason = reason
             self.deadline = math.inf
             self.task.cancel()
 
@@ -89,7 +104,7 @@ class Slot:
             if limit is not None:
                 self.deadline = time.monotonic() + limit
                 self._deadlines.add(self)
-            result = await self._calling.call(task, job, limit, kwargs)
+            result = await self._calling.call(task, job, limit, kwargs, self)
         except BaseException as error:  # whatever a handler raises ends its own job, never the worker
             if not isinstance(error, asyncio.CancelledError) or self._cut is None:
                 return of_error(job, task.backoff, error)
@@ -111,6 +126,12 @@ class Slot:
 
     def _was_cut(self, job: ClaimedJob, backoff: RetryPolicy | None, limit: float | None) -> Outcome | None:
         """The outcome of an attempt that `cut` stopped."""
-        if self._cut == "timeout":
-            return of_error(job, backoff, JobTimeout(f"stopped after {limit:g} s, its timeout"))
-        return Released(job) if self._cut == "stop" else None
+        match self._cut:
+            case "timeout":
+                return of_error(job, backoff, JobTimeout(f"stopped after {limit:g} s, its timeout"))
+            case "cancel":
+                return of_error(job, backoff, AttemptCancelled(self._reason or "without a reason"))
+            case "stop":
+                return Released(job)
+            case _:
+                return None

@@ -35,6 +35,8 @@ from pgqueue.worker.steward import Steward
 from pgqueue.worker.threads import Threads
 from pgqueue.worker.transaction import Transactions
 
+INSTANT: Final = 0.05
+"""Seconds. Who cancels a job that runs for less is not heard in time by any means."""
 REPORT_PATIENCE: Final = 5.0
 """Seconds the worker spends, at its end, on reporting what is left. After that its jobs are rescued by others."""
 
@@ -63,7 +65,7 @@ class Worker:
         self._dsn = dsn
         self._pool: Pool | None = None
         self._direct_dsn = dsn if self.options.direct_dsn is None else self.options.direct_dsn
-        self._bell = Bell(self._direct_dsn, self._desk, self.options.poll)
+        self._bell = Bell(self._direct_dsn, self._desk, self.options.poll, self._cancelled)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
@@ -105,6 +107,8 @@ class Worker:
             on_failure=lambda error: tell(self._failed, error),
             running=lambda: self._desk.running,
             schedules=self._schedules,
+            long=self._long,
+            on_cancel=lambda *job: tell(self._cancelled, *job),
         )
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -156,6 +160,20 @@ class Worker:
             self._desk.forget(0)
             for slot in self._slots:
                 slot.cut("lost")
+
+    def _cancelled(self, id: int, claims: int, reason: str | None) -> None:
+        """Somebody cancelled a job while it runs here, or waits here for a slot. No other job is touched."""
+        for slot in self._slots:
+            if slot.job is not None and (slot.job.id, slot.job.claims) == (id, claims):
+                slot.cut("cancel", reason)
+                return
+        self._desk.withdraw(id, claims)
+
+    def _long(self) -> list[tuple[int, int]]:
+        """Id and claims of jobs that do not end at once. Asked by the steward, in its thread."""
+        before = time.monotonic() - INSTANT
+        jobs = [slot.job for slot in self._slots if slot.since < before]
+        return [(job.id, job.claims) for job in jobs if job is not None]
 
     def _failed(self, error: Exception) -> None:
         self._failure = self._failure or error

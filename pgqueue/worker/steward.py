@@ -40,6 +40,8 @@ class Steward(threading.Thread):
     on_failure:  told when it cannot go on: the schema is not the one this code speaks, the DSN is malformed, or a
                  schedule that the code declares is refused.
     running:     how many jobs run now.
+    long:        id and claims of those that do so for longer than an instant.
+    on_cancel:   told, in this thread, of a job among them that somebody cancelled: id, claims and reason.
     schedules:   what the code declares.
     """
 
@@ -52,6 +54,8 @@ class Steward(threading.Thread):
         on_worker: Callable[[int], None],
         on_failure: Callable[[Exception], None],
         running: Callable[[], int],
+        long: Callable[[], list[tuple[int, int]]],
+        on_cancel: Callable[[int, int, str | None], None],
         schedules: Sequence[Schedule] = (),
     ) -> None:
         super().__init__(name="pgqueue-steward", daemon=True)
@@ -65,6 +69,8 @@ class Steward(threading.Thread):
         self._schedules = schedules
         self._declared = False
         self._alarm = Alarm()
+        self._long = long
+        self._on_cancel = on_cancel
         self._trouble = Trouble("steward")
         self._leader = Leader()
         self._worker = 0
@@ -171,7 +177,15 @@ class Steward(threading.Thread):
             self._lost()
         if not self._worker:
             self._register(connection)
+        self._ask_for_cancels(connection)
         self._leader.tick(lambda call: _do(connection, call), time.monotonic())
+
+    def _ask_for_cancels(self, connection: psycopg.Connection[Any]) -> None:
+        """In case the notification of a cancel did not come through: asks about the jobs that run."""
+        if long := self._long():
+            ids, claims = zip(*long, strict=True)
+            for cancelled in _do(connection, calls.cancel_asked(self._worker, list(ids), list(claims))):
+                self._on_cancel(*cancelled)
 
     def _survives(self, error: Exception) -> bool:
         """Whether to try again after an error that is no lost connection."""

@@ -12,7 +12,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Final
+
+from pgqueue.worker.logs import log
+
+MANY: Final = 10
+"""Abandoned threads at which the log speaks of them, and again at each doubling."""
 
 Work = tuple[asyncio.Future[Any], Callable[[], Any], contextvars.Context]
 
@@ -30,12 +35,14 @@ class Threads:
         self._signalled = False
         self._busy = 0
         self._count = 0
+        self._abandoned = 0
+        self._warn_at = MANY
 
     def call(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
         """Runs `function` in a thread; the future has its result or its error.
 
         Cancelling the future abandons the call: the thread goes on until the function returns, then its result is
-        dropped. Nothing can stop a thread from outside.
+        dropped. Nothing can stop a thread from outside. A call that was cancelled before it began never begins.
         """
         future = self._loop.create_future()
         self._busy += 1
@@ -45,11 +52,33 @@ class Threads:
         self._todo.put((future, function, contextvars.copy_context()))
         return future
 
+    async def result(self, function: Callable[[], Any]) -> Any:
+        """As `call`, awaited. Calls that are abandoned are counted."""
+        future = self.call(function)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.cancelled():
+                self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        self._abandoned += 1
+        if self._abandoned >= self._warn_at:
+            log.warning(
+                "%d threads run handlers that timed out or were cancelled; let them ask ctx.cancelled, or give them "
+                'executor="process"',
+                self._abandoned,
+            )
+            self._warn_at *= 2
+        elif self._abandoned < MANY:
+            self._warn_at = MANY
+
     def _work(self) -> None:
         while True:
             future, function, context = self._todo.get()
             try:
-                self._done.append((future, context.run(function), None))
+                self._done.append((future, None if future.cancelled() else context.run(function), None))
             except BaseException as error:  # SystemExit in a handler fails its job, not this thread
                 self._done.append((future, None, error))
             del future, function, context  # what a job held is free before the next one comes
@@ -66,6 +95,7 @@ class Threads:
             future, result, error = self._done.popleft()
             self._busy -= 1
             if future.cancelled():
+                self._abandoned -= 1
                 continue
             if error is None:
                 future.set_result(result)

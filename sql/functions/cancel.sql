@@ -1,22 +1,44 @@
 create or replace function pgqueue.cancel(id bigint, reason text default null)
-returns void
+returns text
 language plpgsql
 as $$
--- cancel(id, reason) → nothing
+-- cancel(id, reason) → 'cancelled' when it was waiting and will not run; 'asked' when it runs and its worker was told
 --
---   Ends a waiting job as cancelled: it will not run.
+--   Ends a waiting job as cancelled. A running one is asked to stop: its worker hears of it when this transaction
+--   commits, stops the handler and reports; then it ends as cancelled with this reason and is not tried again. Until it
+--   has, nothing is certain: a handler that returns first, or that takes no notice, has completed its job. If the worker
+--   dies or gives the job back, it ends as cancelled too.
 --
--- Raises    PQ003 when there is no such job; PQ004 when it is running or finished.
--- Writes    pgqueue.job → pgqueue.job_archive.
--- Locks     the job's row; waits for a claim under way. gate of its queue shared, until the transaction ends.
+-- Raises    PQ003 when there is no such job; PQ004 when it is finished.
+-- Writes    pgqueue.job → pgqueue.job_archive; or pgqueue.job.cancel_reason (empty without a reason), a HOT update, and
+--           a notification on channel pgqueue: 'cancel:worker:id:claims:reason'. No queue has a ':' in its name.
+-- Locks     the job's row until the transaction ends: waits for a claim under way, and a worker waits with its report.
+--           gate of its queue shared, until the transaction ends.
 -- Called by operators; pgqueue/calls.py.
+declare
+    v_job record;
 begin
     -- Until it is certain that the job is gone no worker may go to sleep: it skips the locked row, and should this be
     -- rolled back, nobody would ring for it.
     perform pg_advisory_xact_lock_shared(1885827329, hashtext(j.queue)) from pgqueue.job j where j.id = cancel.id;
 
+    select j.worker, j.claims into v_job from pgqueue.job j where j.id = cancel.id for update;
+    if not found then
+        perform pgqueue.refuse_state(cancel.id, 'only waiting and running jobs can be cancelled');
+    end if;
+
+    if v_job.worker is not null then
+        update pgqueue.job j
+        set cancel_reason = coalesce(nullif(j.cancel_reason, ''), cancel.reason, '')        -- the first reason stands
+        where j.id = cancel.id;
+        perform pg_notify(
+            'pgqueue', format('cancel:%s:%s:%s:%s', v_job.worker, cancel.id, v_job.claims, left(cancel.reason, 500))
+        );
+        return 'asked';
+    end if;
+
     with gone as (
-        delete from pgqueue.job j where j.id = cancel.id and j.worker is null returning j.*
+        delete from pgqueue.job j where j.id = cancel.id returning j.*
     )
     insert into pgqueue.job_archive_ended (
         id, run_at, created_at, finished_at, claims, priority, attempt, max_attempts, state, queue, kind, args, timeout,
@@ -27,12 +49,10 @@ begin
         g.queue, g.kind, g.args, g.timeout, cancel.reason,
         g.expires_at, g.unique_key, g.meta
     from gone g;
-
-    if not found then
-        perform pgqueue.refuse_state(cancel.id, 'only waiting jobs can be cancelled');
-    end if;
     perform pgqueue.ring_finished(array[cancel.id]);
+    return 'cancelled';
 end;
 $$;
 
-comment on function pgqueue.cancel(bigint, text) is 'Ends a waiting job as cancelled; refuses one that is running or finished.';
+comment on function pgqueue.cancel(bigint, text) is
+    'Ends a waiting job as cancelled and asks the worker of a running one to stop it; refuses one that is finished.';
