@@ -38,6 +38,8 @@ class Life:
     claims: int = 0
     failures: int = 0
     worker: int | None = None
+    asked: bool = False
+    """Whether it was cancelled while it runs."""
 
 
 @dataclass
@@ -70,19 +72,21 @@ class World:
 
     def finish(self, worker: int, token: Token) -> bool:
         if job := self.held(worker, token):
-            job.state, job.worker = "completed", None
+            job.state, job.worker, job.asked = "completed", None, False
         return job is not None
 
     def fail(self, worker: int, token: Token, retry_in: float | None) -> bool:
         if job := self.held(worker, token):
             again = retry_in is not None and job.attempt < job.max_attempts
-            job.state, job.worker, job.failures = "waiting" if again else "failed", None, job.failures + 1
+            ended = "cancelled" if job.asked else "waiting" if again else "failed"
+            job.state, job.worker, job.asked, job.failures = ended, None, False, job.failures + 1
             job.run_at = self.now + (retry_in or 0)
         return job is not None
 
     def release(self, worker: int, token: Token) -> bool:
         if job := self.held(worker, token):
-            job.state, job.worker, job.attempt = "waiting", None, job.attempt - 1
+            job.state, job.worker, job.attempt = "cancelled" if job.asked else "waiting", None, job.attempt - 1
+            job.asked = False
         return job is not None
 
     def reconcile(self, worker: int, known: set[Token]) -> set[int]:
@@ -99,10 +103,14 @@ class World:
         held = [(id, job.claims) for id, job in self.jobs.items() if job.worker == worker]
         return sum(self.fail(worker, token, CRASH_PAUSES[self.jobs[token[0]].attempt]) for token in held)
 
-    def cancel(self, id: int) -> None:
-        if id not in self.jobs or self.jobs[id].state != "waiting":
+    def cancel(self, id: int) -> str:
+        if id not in self.jobs or self.jobs[id].state not in ("waiting", "running"):
             raise Refused
+        if self.jobs[id].state == "running":
+            self.jobs[id].asked = True
+            return "asked"
         self.jobs[id].state = "cancelled"
+        return "cancelled"
 
     def retry(self, id: int) -> None:
         if id not in self.jobs or self.jobs[id].state not in ("failed", "cancelled"):

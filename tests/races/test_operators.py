@@ -70,7 +70,7 @@ def test_a_cancel_does_not_see_a_retry_under_way(db, sessions):
 
     with one.transaction():
         retry(one, dead.id)
-        with pytest.raises(psycopg.Error, match="is failed: only waiting jobs"):
+        with pytest.raises(psycopg.Error, match="is failed: only waiting and running jobs"):
             cancel(other, dead.id)
 
     cancel(other, dead.id)

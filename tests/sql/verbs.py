@@ -172,8 +172,8 @@ def exchange(
     )
 
 
-def cancel(conn: psycopg.Connection, job: int, reason: str | None = None) -> None:
-    conn.execute("select pgqueue.cancel(%s, %s)", [job, reason])
+def cancel(conn: psycopg.Connection, job: int, reason: str | None = None) -> str:
+    return value(conn, "select pgqueue.cancel(%s, %s)", [job, reason])
 
 
 def retry(conn: psycopg.Connection, job: int) -> None:
