@@ -85,8 +85,10 @@ class World:
 
     def release(self, worker: int, token: Token) -> bool:
         if job := self.held(worker, token):
-            job.state, job.worker, job.attempt = "cancelled" if job.asked else "waiting", None, job.attempt - 1
-            job.asked = False
+            if job.asked:
+                job.state, job.worker, job.asked = "cancelled", None, False
+            else:
+                job.state, job.worker, job.attempt = "waiting", None, job.attempt - 1
         return job is not None
 
     def reconcile(self, worker: int, known: set[Token]) -> set[int]:
