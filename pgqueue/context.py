@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pgqueue.errors import ConfigurationError, AttemptCancelled, JobTimeout
+from pgqueue.errors import AttemptCancelled, ConfigurationError, JobTimeout
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,7 @@ class JobExpired(NoResult):
 
     state = "expired"
 
+
 class AttemptCancelled(QueueError):
     """An attempt was asked to stop: somebody cancelled its job, or its worker ends. Nothing it returns is recorded.
 

@@ -102,10 +102,10 @@ def test_a_job_that_was_asked_to_stop_is_not_tried_again(db, reason):
     taken = claimed(db)
     cancel(db, taken.id, reason)
 
-    assert fail(db, A, [taken], "JobCancelled: while it ran", retry_in="0") == []
+    assert fail(db, A, [taken], "AttemptCancelled: while it ran", retry_in="0") == []
 
     ended = job(db, taken.id)
-    assert (ended.state, ended.attempt, ended.error) == ("cancelled", 1, reason or "JobCancelled: while it ran")
+    assert (ended.state, ended.attempt, ended.error) == ("cancelled", 1, reason or "AttemptCancelled: while it ran")
     assert claim(db) == []
 
 

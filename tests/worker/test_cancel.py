@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from pgqueue import JobContext, cancel, enqueue, enqueue_many, job
-from pgqueue.errors import JobCancelled
+from pgqueue.errors import AttemptCancelled
 from tests.sql.verbs import row, state, value
 from tests.worker.working import NEVER, attempts, drain, states, until, working
 
@@ -68,7 +68,7 @@ async def test_a_thread_sees_it_and_its_late_result_is_dropped(dsn, db):
             while True:
                 ctx.raise_if_cancelled()
                 threading.Event().wait(0.001)
-        except JobCancelled:
+        except AttemptCancelled:
             seen.append(ctx.cancelled)
             left.set()
         return "too late"
