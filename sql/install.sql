@@ -21,6 +21,8 @@ begin;
 \ir schema/once.sql
 \ir schema/queue.sql
 \ir schema/worker.sql
+\ir schema/progress.sql
+\ir schema/job_log.sql
 \ir schema/postponed.sql
 \ir schema/schedule.sql
 
@@ -55,6 +57,7 @@ set local check_function_bodies = off;
 \ir functions/cancel_asked.sql
 \ir functions/once.sql
 \ir functions/recall.sql
+\ir functions/report.sql
 
 -- Sleeping and waking
 \ir functions/wake.sql
@@ -97,6 +100,7 @@ set local check_function_bodies = off;
 -- What people look at
 \ir functions/redact.sql
 \ir views/jobs.sql
+\ir views/job_logs.sql
 \ir views/queue_stats.sql
 \ir views/workers.sql
 \ir views/unknown_kinds.sql

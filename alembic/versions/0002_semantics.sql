@@ -80,3 +80,39 @@ comment on column pgqueue.postponed.queue is 'As in pgqueue.job.';
 comment on column pgqueue.postponed.kind is 'The kind for which the worker had no handler; null for a job that was snoozed.';
 comment on column pgqueue.postponed.reason is 'What its handler said, or what was missing.';
 comment on column pgqueue.postponed.since is 'When it was snoozed; or when its kind was first found unknown.';
+
+create table pgqueue.progress (
+    job        bigint           not null,
+    claims     integer          not null,
+    fraction   double precision,
+    message    text,
+    updated_at timestamptz      not null default clock_timestamp(),
+    constraint progress_pkey primary key (job)
+) with (fillfactor = 50);
+
+comment on table pgqueue.progress is 'How far jobs have come, by their own account; one row for each job that says so. Read the view pgqueue.jobs.';
+comment on column pgqueue.progress.job is 'pgqueue.jobs.id.';
+comment on column pgqueue.progress.claims is 'The claim under which it was said: an older one does not overwrite it.';
+comment on column pgqueue.progress.fraction is 'From 0 to 1; null for a job that only writes lines.';
+comment on column pgqueue.progress.message is 'What it is doing; null for nothing.';
+comment on column pgqueue.progress.updated_at is 'When this was last reported.';
+
+create table pgqueue.job_log (
+    job     bigint      not null,
+    claims  integer     not null,
+    line    integer     not null,
+    attempt smallint    not null,
+    at      timestamptz not null,
+    level   text        not null,
+    text    text        not null,
+    constraint job_log_pkey primary key (job, claims, line)
+);
+
+comment on table pgqueue.job_log is 'Lines that jobs wrote while they ran. Read the view pgqueue.job_logs.';
+comment on column pgqueue.job_log.job is 'pgqueue.jobs.id.';
+comment on column pgqueue.job_log.claims is 'The claim under which it was written: together with line it orders a job''s lines.';
+comment on column pgqueue.job_log.line is 'Number of the line under that claim, from 1.';
+comment on column pgqueue.job_log.attempt is 'Which attempt it was, from 1; starts again after a retry by hand.';
+comment on column pgqueue.job_log.at is 'When it was written.';
+comment on column pgqueue.job_log.level is 'debug, info, warning, error or critical.';
+comment on column pgqueue.job_log.text is 'What was written.';

@@ -6,7 +6,7 @@ as $$
 -- maintain(days ahead) → nothing
 --
 --   Keeps the archive: makes the partitions of today and the next days, drops those whose time is up, forgets old
---   attempts and workers, the steps of jobs that cannot run again, why jobs waited that have gone, and the moments of
+--   attempts and workers, what jobs said that have gone, the steps of jobs that cannot run again, why jobs waited that have gone, and the moments of
 --   schedules that were dealt with a day ago.
 --
 --   Days are those of UTC. Default time: completed 1 day, other outcomes 14 days; pgqueue.queue overrides it. Rows of a
@@ -16,7 +16,7 @@ as $$
 --   we give up before a second is over: after that Postgres would look for a deadlock, and might end the reader.
 --
 -- Raises    55P03 when a long read of the archive keeps a lock for half a second: nothing was done, call again later.
--- Writes    partitions of pgqueue.job_archive; pgqueue.attempt, once, postponed, schedule_run and worker: deletes.
+-- Writes    partitions of pgqueue.job_archive; pgqueue.attempt, once, postponed, progress, job_log, schedule_run and worker: deletes.
 -- Locks     advisory (maintain) until the transaction ends: a second caller returns at once.
 -- Called by pgqueue/worker/leader.py, at start and every hour.
 declare
@@ -29,6 +29,16 @@ begin
     delete from pgqueue.once o
     where not exists (select from pgqueue.job j where j.id = o.job)
         and not exists (select from pgqueue.job_archive_ended a where a.id = o.job);
+
+    -- One row of progress for each job that ever said anything, so that its lines need not be looked through.
+    with gone as (
+        delete from pgqueue.progress p
+        where p.updated_at < clock_timestamp() - interval '1 hour'
+            and not exists (select from pgqueue.job j where j.id = p.job)
+            and not exists (select from pgqueue.job_archive a where a.id = p.job)
+        returning p.job
+    )
+    delete from pgqueue.job_log l using gone g where l.job = g.job;
 
     perform pgqueue.drop_days('ended', interval '14 days');
     for i in 0 .. p_days_ahead loop

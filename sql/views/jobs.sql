@@ -20,13 +20,17 @@ select
         order by e.claims desc
         limit 1
     ) as error,
-    null::jsonb as result, j.timeout
+    null::jsonb as result, j.timeout,
+    (select p.fraction from pgqueue.progress p where p.job = j.id and p.claims = j.claims) as progress,
+    (select p.message from pgqueue.progress p where p.job = j.id and p.claims = j.claims) as progress_message
 from pgqueue.job j
 union all
 select
     a.id, a.queue, a.kind, a.state, pgqueue.redact(a.args), a.priority, a.attempt, a.max_attempts, a.run_at, a.created_at,
     a.started_at, a.finished_at, (select w.name from pgqueue.worker w where w.id = a.worker), a.error,
-    case when a.result_until < statement_timestamp() then null else pgqueue.redact(a.result) end, a.timeout
+    case when a.result_until < statement_timestamp() then null else pgqueue.redact(a.result) end, a.timeout,
+    (select p.fraction from pgqueue.progress p where p.job = a.id and p.claims = a.claims),
+    (select p.message from pgqueue.progress p where p.job = a.id and p.claims = a.claims)
 from pgqueue.job_archive a;
 
 comment on view pgqueue.jobs is 'Every job, live and finished. Columns are a contract: they keep their names, types and order.';
@@ -46,3 +50,5 @@ comment on column pgqueue.jobs.worker is 'Name of the worker that runs or ran it
 comment on column pgqueue.jobs.error is 'Last error, or the reason for a cancel or for waiting (snoozed, no handler).';
 comment on column pgqueue.jobs.result is 'What the handler returned; null for nothing, and when its time is over.';
 comment on column pgqueue.jobs.timeout is 'Longest run time of one attempt; null: as the handler says.';
+comment on column pgqueue.jobs.progress is 'How far its current or last attempt has come, 0 to 1, by its own account; null if it does not say.';
+comment on column pgqueue.jobs.progress_message is 'What that attempt said it was doing; null for nothing.';
