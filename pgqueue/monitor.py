@@ -105,6 +105,59 @@ class AttemptInfo:
     """None when the worker died."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduleInfo:
+    """A schedule."""
+
+    name: str
+    kind: str
+    queue: str
+    cron: str | None
+    """Cron expression; None: see every."""
+    every: timedelta | None
+    """Time between two runs; None: see cron."""
+    tz: str
+    state: str
+    """active, paused, ended, error, waiting (for the run before) or late (nobody fires it)."""
+    source: str
+    """code: declared by workers. operator: made by a call."""
+    in_code: bool
+    """Whether a running worker has it in its code."""
+    next_run_at: datetime | None
+    """None when no run comes, or nobody has worked it out yet."""
+    last_due_at: datetime | None
+    """Moment of its last run."""
+    last_run_at: datetime | None
+    """When its last job was enqueued."""
+    drift: timedelta | None
+    """How much later than its moment that was."""
+    last_job: int | None
+    last_state: str | None
+    """State of its last job; None before the first, and when retention has removed it."""
+    last_error: str | None
+    runs: int
+    """Runs so far, without those asked for by hand."""
+    skipped: int
+    """Moments passed over because the run before was not over."""
+    missed: int
+    """How many missed runs are made up for."""
+    overlap: str
+    args: Mapping[str, Any]
+    options: Mapping[str, Any]
+    """Other options of its jobs, as in enqueue_many."""
+    start_at: datetime | None
+    end_at: datetime | None
+    max_runs: int | None
+    jitter: timedelta | None
+    paused_at: datetime | None
+    error: str | None
+    """Why its moments cannot be worked out."""
+    owner: str | None
+    """Name of the worker that fires schedules now."""
+    created_at: datetime
+    changed_at: datetime
+
+
 _JOBS: Final = """
 select {columns} from pgqueue.jobs v
 where (cast(%(queue)s as text) is null or v.queue = %(queue)s)
@@ -124,6 +177,11 @@ def workers(connection: psycopg.Connection[Any], *, stopped: bool = False) -> li
     """Worker processes by age; those that died within a day as well. stopped: and those that ended in order."""
     sql = "select {columns} from pgqueue.workers v where %(stopped)s or v.state <> 'stopped' order by v.id"
     return _read(connection, WorkerInfo, sql, {"stopped": stopped})
+
+
+def schedules(connection: psycopg.Connection[Any]) -> list[ScheduleInfo]:
+    """All schedules, by name."""
+    return _read(connection, ScheduleInfo, "select {columns} from pgqueue.schedules v order by v.name", {})
 
 
 def jobs(

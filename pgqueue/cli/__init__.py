@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import pgqueue
-from pgqueue.cli import demo, enqueue, jobs, migrate, status, worker
+from pgqueue.cli import demo, enqueue, jobs, migrate, schedule, status, worker
 from pgqueue.cli.failure import Group
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(migrate.migrate)
 app.command()(status.status)
 app.command()(enqueue.enqueue)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(schedule.app, name="schedule")
 app.command()(worker.worker)
 app.command()(demo.demo)
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json as jsons
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pgqueue import client
-from pgqueue.cli import show
+from pgqueue.cli import arguments, show
 from pgqueue.cli.database import Dsn, Embedded, connected
-from pgqueue.errors import ConfigurationError
 from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 
 
@@ -45,10 +42,10 @@ def enqueue(
     """
     job = Job(
         kind,
-        _arguments(args),
+        arguments.json_object(args),
         queue=queue,
         priority=priority,
-        run_at=_moment(run_at),
+        run_at=arguments.moment("--run-at", run_at),
         delay=delay,
         max_attempts=max_attempts,
         timeout=timeout,
@@ -59,29 +56,3 @@ def enqueue(
         show.as_json(enqueued._asdict())
     else:
         typer.echo(f"job {enqueued.id} enqueued: {job.kind} in queue {job.queue}")
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    example = """give an object like '{"invoice_id": 42}'"""
-    try:
-        value = jsons.loads(text)
-    except jsons.JSONDecodeError as error:
-        near = text[error.pos : error.pos + 20]
-        place = f"at {near!r}" if near else "at its end"
-        raise ConfigurationError(
-            f"--args is no JSON: {error.msg} {place}, line {error.lineno} column {error.colno}; {example}"
-        ) from error
-    if not isinstance(value, dict):
-        raise ConfigurationError(f"--args is a JSON {type(value).__name__}; {example}")
-    return value
-
-
-def _moment(text: str | None) -> datetime | None:
-    example = "give ISO 8601 with a time zone, like 2026-01-31T12:00:00+01:00 or …Z"
-    try:
-        moment = None if text is None else datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(f"--run-at {text!r} is no time; {example}") from error
-    if moment is not None and moment.utcoffset() is None:
-        raise ConfigurationError(f"--run-at {text!r} has no time zone, so it names no moment; {example}")
-    return moment

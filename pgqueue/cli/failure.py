@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from pgqueue.connections import translate
-from pgqueue.errors import ConfigurationError, InvalidJob, QueueError
+from pgqueue.errors import ConfigurationError, InvalidJob, InvalidSchedule, QueueError
 
 OPERATION = 1
 USAGE = 2
@@ -26,7 +26,7 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (ConfigurationError, InvalidJob) as error:
+        except (ConfigurationError, InvalidJob, InvalidSchedule) as error:
             fail(str(error), USAGE)
         except (QueueError, psycopg.Error) as error:
             fail(explain(error), OPERATION)

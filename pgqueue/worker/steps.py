@@ -2,7 +2,7 @@
 
 A moment is *missed* when it came more than `ON_TIME` ago and nobody was there to fire it; the schedule says how many of
 those are made up for. Later ones fire each: a new owner takes a moment to come. What waits for the run before is not
-missed: its owner was there, and said so in `watched_at`.
+missed: its owner was there until `watched_at`.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ def steps(schedule: DueSchedule, now: datetime) -> list[Step]:
 def _steps(schedule: DueSchedule, now: datetime) -> Iterator[Step]:
     rule = rule_of(schedule.cron, schedule.every, schedule.tz)
     due = schedule.next_run_at
-    missed_until = (schedule.watched_at or now) - ON_TIME
+    missed_until = now - ON_TIME
     if schedule.end_at is not None:
         missed_until = min(missed_until, schedule.end_at)
-    if due is not None and due <= missed_until:
+    watched = due is not None and schedule.watched_at is not None and due <= schedule.watched_at
+    if due is not None and due <= missed_until and not watched:
         last = rule.latest(due, missed_until, 1) or [due]
         kept: list[datetime | None] = [*rule.latest(due, missed_until, schedule.missed)] if schedule.missed else [None]
         following = rule.after(last[0])

@@ -85,7 +85,7 @@ class Timetable:
         if not ready:
             return 0
         soonest = min(schedule.next_run_at for schedule in ready if schedule.next_run_at is not None)
-        until = max(soonest, self._epoch + timedelta(seconds=now)) + TOGETHER
+        until = max(soonest, self._server_time(now)) + TOGETHER
         wanted: list[Step] = []
         for schedule in sorted(ready, key=lambda schedule: schedule.name):
             if schedule.next_run_at is not None and schedule.next_run_at <= until:
@@ -95,6 +95,10 @@ class Timetable:
             batch = wanted[start : start + AT_ONCE]
             moved += self._took(batch, self._fire(do, batch))
         return moved
+
+    def _server_time(self, now: float) -> datetime:
+        """The server's clock, no later than it is. now: `time.monotonic`."""
+        return self._epoch + timedelta(seconds=now)
 
     def _note(self, found: Sequence[DueSchedule]) -> None:
         """Forgets what was read before."""
@@ -158,12 +162,15 @@ class Timetable:
             if schedule is None:
                 continue
             next_run_at = goes_on[name, due_at]
+            now = time.monotonic()
             if outcome == "held":
-                self._held[name] = time.monotonic() + HELD
+                self._held[name] = now + HELD
+                self._upcoming[name] = schedule._replace(watched_at=self._server_time(now))
             elif outcome in ("stale", "early") or next_run_at is None:
                 del self._upcoming[name]  # the next look tells how it stands
             else:
-                self._upcoming[name] = schedule._replace(next_run_at=next_run_at, watched_at=None)
+                watched_at = schedule.watched_at if next_run_at <= self._server_time(now) else None
+                self._upcoming[name] = schedule._replace(next_run_at=next_run_at, watched_at=watched_at)
                 moved.add(name)
         return len(moved)
 

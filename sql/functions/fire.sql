@@ -85,7 +85,7 @@ begin
                     when s.overlap = 'allow' then array[fire.job]
                     else v_live || fire.job
                 end,
-                watched_at = case when outcome = 'fired' then null else s.watched_at end
+                watched_at = case when v_next <= clock_timestamp() then s.watched_at end   -- more of them have waited
             where s.name = p_names[i];
         end if;
         return next;
