@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,9 @@ class JobContext:
     _connection: Any = field(default=None, repr=False, compare=False)
     _is_over: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
     """Whether nobody waits for this attempt any more."""
+    _claims: int = field(default=0, repr=False, compare=False)
+    _steps: Any = field(default=None, repr=False, compare=False)
+    """Of the worker: what records steps; None where there is no worker."""
 
     @property
     def connection(self) -> Any:
@@ -53,6 +57,30 @@ class JobContext:
                 f"{self.kind} is not transactional, so it has no connection; decorate it with @job(transactional=True)"
             )
         return self._connection
+
+    def once(self, key: str, function: Callable[..., Any] | None = None, /, *args: Any, **kwargs: Any) -> Any:
+        """A step that this job takes once, over all its attempts. Awaited in an async handler, direct in a sync one.
+
+            if await ctx.once("mail"):                          # at most once
+                await send_mail()
+            receipt = await ctx.once("charge", charge, 42)      # at least once, remembered
+
+        Without a function: True the first time, False ever after. It is on record before this returns, so whatever
+        comes next is never done twice; if the attempt dies right after, it is not done at all.
+
+        With a function: calls it, with the arguments that follow, and records what it gave, as JSON, at most 1 MiB. A
+        later attempt is given that, and nothing is called. If the attempt dies in between, the function is called
+        again. What it raises passes, and nothing is recorded.
+
+        key: 1 to 255 characters, unique within the job. In a transactional handler the step is part of its transaction.
+        A job that is retried by hand keeps its steps.
+
+        Raises `ClaimLost` when the job is not this attempt's any more, `InvalidJob` for a bad key or value, and errors
+        of psycopg.
+        """
+        if self._steps is None:
+            raise ConfigurationError(f"ctx.once of {self.kind} needs a worker, and there is none in this process")
+        return self._steps.once(self, key, function, functools.partial(function, *args, **kwargs) if function else None)
 
     @property
     def cancelled(self) -> bool:

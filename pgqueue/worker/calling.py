@@ -21,6 +21,7 @@ from pgqueue.calls import ClaimedJob
 from pgqueue.context import JobContext
 from pgqueue.task import Task
 from pgqueue.worker.logs import JobLog
+from pgqueue.worker.once import Steps
 from pgqueue.worker.threads import Threads
 
 Arguments = dict[str, Any]
@@ -57,8 +58,9 @@ Layer = Callable[[Attempt, Inside], Awaitable[Any]]
 class Calling:
     """Calls the handlers of a worker's jobs."""
 
-    def __init__(self, threads: Threads, log: JobLog, transaction: Layer) -> None:
-        """transaction: what stands around handlers whose task is transactional."""
+    def __init__(self, threads: Threads, log: JobLog, transaction: Layer, steps: Steps) -> None:
+        """transaction: what stands around handlers whose task is transactional. steps: for `ctx.once`."""
+        self._steps = steps
         self._threads = threads
         self._transaction = transaction
         self._log = log
@@ -92,6 +94,8 @@ class Calling:
             log=self._log.of(job),
             meta=json.loads(job.meta) if job.meta else {},
             _is_over=lambda: not place.holds(job),
+            _claims=job.claims,
+            _steps=self._steps,
         )
 
     def _choose(self, task: Task[..., ..., Any]) -> Way:

@@ -6,7 +6,7 @@ bell      one connection: sleeps and is woken, for each queue       bell.py
 desk      where lanes and slots meet; a station for each queue      desk.py, station.py
 slots     coroutines that run jobs                                  executor.py, deadlines.py
 calling   how a handler is called: in the loop, in a thread         calling.py, threads.py
-pool      connections that handlers write on, opened when needed    pool.py, held.py, transaction.py
+pool      connections that handlers write on, opened when needed    pool.py, held.py, transaction.py, once.py
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pgqueue.worker.desk import Desk
 from pgqueue.worker.executor import Slot
 from pgqueue.worker.lanes import LANES, Lane
 from pgqueue.worker.logs import JobLog, fields, log
+from pgqueue.worker.once import Steps
 from pgqueue.worker.options import WorkerOptions
 from pgqueue.worker.pool import Pool
 from pgqueue.worker.station import Station
@@ -115,7 +116,8 @@ class Worker:
         threads, deadlines = Threads(loop), Deadlines(loop)
         self._pool = Pool(self._dsn, self.options.connections, threads)
         transactions = Transactions(self._pool, lambda: self._desk.worker)
-        calling = Calling(threads, self._log, transactions.layer)
+        steps = Steps(self._pool, lambda: self._desk.worker)
+        calling = Calling(threads, self._log, transactions.layer, steps)
         for station in self._desk.stations.values():
             for _ in range(station.slots):
                 slot = Slot(station, self._desk, calling, deadlines, self._log)

@@ -20,7 +20,7 @@ as $$
 -- Returns   value: of the first time, whoever it was; null for a step that was only noted.
 -- Raises    PQ001 for a bad key or value; PQ002 when the claim was lost.
 -- Writes    pgqueue.once: one row, or none.
--- Called by pgqueue/worker/steps.py.
+-- Called by pgqueue/worker/once.py.
 begin
     if (char_length(p_key) between 1 and 255) is not true then
         raise exception 'key % of a step has % characters; use 1 to 255', left(quote_nullable(p_key), 80), coalesce(char_length(p_key), 0)

@@ -9,7 +9,7 @@ as $$
 -- Returns   no row when the step was not taken yet; its value is null when it was only noted.
 -- Raises    PQ002 when the claim was lost: whoever holds the job now takes the step.
 -- Writes    nothing.
--- Called by pgqueue/worker/steps.py.
+-- Called by pgqueue/worker/once.py.
 begin
     if not exists (select from pgqueue.job j where j.id = p_job and j.claims = p_claims and j.worker = p_worker) then
         perform pgqueue.refuse_claim(array[p_job]);

@@ -87,7 +87,7 @@ def rooms(world: World, seed: str, only: str | None = None) -> list[Room]:
     """All who inject faults, not started yet. only: the one kind to inject; None for all."""
     processes = {"SIGKILL": (5, kill), "SIGSTOP": (2, freeze), "SIGTERM": (2, stop), "killed by a job": (1, poison)}
     network = {"delay": (3, delay), "reset": (3, reset), "silence": (2, silence)}
-    sessions = {f"{role} terminated": (1, terminate(role)) for role in ("lane", "bell", "steward")}
+    sessions = {f"{role} terminated": (1, terminate(role)) for role in ("lane", "bell", "steward", "handler")}
     restarts = {"immediate restart": (1, restart("immediate")), "fast restart": (1, restart("fast"))}
     plan = {
         "processes": (3.0, processes),

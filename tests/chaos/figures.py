@@ -26,6 +26,7 @@ def figures(evidence: Evidence, faults: Sequence[Fault], seed: str, seconds: flo
         "jobs": promised,
         "lost": promised - len(outcomes),
         "recorded_twice": sum(count > 1 for count in outcomes.values()),
+        "transactional": len(evidence.effects),
         "outcomes": dict(sorted(Counter(outcome.state for outcome in evidence.outcomes).items())),
         "runs": len(evidence.runs),
         "runs_by_fate": dict(sorted(fates.items())),

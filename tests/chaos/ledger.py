@@ -1,7 +1,7 @@
 """What handlers really did, written down by themselves: in a server that no fault touches, on connections of their own.
 
-Handlers are not told their claim, and need not be. The ledger does need it, to tell two runs of one job apart:
-`watch_claims` makes a worker note it where it makes a handler's context.
+Handlers are not told their claim, and need not be. The ledger does need it, to tell two runs of one job apart: it is
+in the context's private parts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
-from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -31,7 +30,6 @@ TABLE: Final = """create table run (
     ended   timestamptz
 )"""
 
-_claim: ContextVar[tuple[int, int]] = ContextVar("claim")
 _mine = threading.local()
 
 
@@ -64,7 +62,7 @@ def read(db: psycopg.Connection[Any]) -> list[Run]:
 @contextlib.contextmanager
 def run(context: JobContext) -> Iterator[None]:
     """Around the body of a handler: its start, and its end unless it is cut off. One that raises has ended too."""
-    worker, claim = _claim.get()
+    worker, claim = context._steps._worker(), context._claims
     (id,) = _ask(
         "insert into run (job, claim, worker, attempt, pid) values (%s, %s, %s, %s, %s) returning id",
         [context.id, claim, worker, context.attempt, os.getpid()],
@@ -76,19 +74,6 @@ def run(context: JobContext) -> Iterator[None]:
         raise
     else:
         _ask("update run set ended = clock_timestamp() where id = %s returning id", [id])
-
-
-def watch_claims() -> None:
-    """From now on this process's workers tell the ledger under which claim a handler runs."""
-    from pgqueue.worker.executor import Slot
-
-    make = Slot._context
-
-    def context(slot: Slot, job: Any, limit: float | None) -> JobContext:
-        _claim.set((slot._desk.worker, job.claims))
-        return make(slot, job, limit)
-
-    Slot._context = context  # type: ignore[method-assign]
 
 
 def _ask(query: str, params: list[Any]) -> Any:

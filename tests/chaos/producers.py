@@ -14,10 +14,16 @@ import psycopg
 
 from pgqueue import Job, enqueue, enqueue_many
 
-TABLE: Final = "create table business (batch integer primary key)"
+TABLE: Final = "create table business (batch integer primary key); create table effect (job bigint not null)"
+"""Rows of the producers, and of transactional handlers: nothing but these keeps a job from having two."""
 PRODUCERS: Final = 2
 PAUSE_SECONDS: Final = 0.12
 """Between two transactions of one producer, on average."""
+KINDS: Final = {
+    "quick": 8, "quick_sync": 5, "waits": 5, "waits_sync": 3, "fails_at_first": 2, "fails": 1,
+    "writes": 4, "writes_sync": 3, "link": 2,
+}  # fmt: skip
+"""What is enqueued, and how often."""
 Fate = Literal["committed", "rolled back", "unknown"]
 
 
@@ -71,7 +77,8 @@ class Producers:
                 db.rollback()
         finally:
             with self._lock:
-                self.batches.append(Batch(id, len(jobs), fate))
+                # A job with links goes on as a chain of so many more.
+                self.batches.append(Batch(id, sum(1 + job.args.get("links", 0) for job in jobs), fate))
 
     def _produce(self, rng: random.Random) -> None:
         db = None
@@ -97,11 +104,13 @@ def _job(rng: random.Random, batch: int) -> Job:
     queue = rng.choice(["default", "default", "other"])
     delay = rng.choice([None, None, None, rng.uniform(0.1, 5)])
     options: Any = {"queue": queue, "delay": delay, "priority": rng.choice([5, 5, 5, 0, 9])}
-    match rng.choices(["quick", "quick_sync", "waits", "waits_sync", "fails_at_first", "fails"], [8, 5, 5, 3, 2, 1])[0]:
+    match rng.choices(list(KINDS), list(KINDS.values()))[0]:
         case "waits" | "waits_sync" as kind:
             return Job(kind, {"batch": batch, "seconds": rng.choice([0.05, 0.3, 1, 3])}, **options)
         case "fails_at_first":
             return Job("fails_at_first", {"batch": batch, "times": rng.randint(1, 3)}, **options)
+        case "link":
+            return Job("link", {"batch": batch, "links": rng.randint(1, 4)}, **options)
         case "fails":
             return Job("fails", {"batch": batch}, max_attempts=3, **options)
         case kind:

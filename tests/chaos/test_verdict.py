@@ -70,6 +70,24 @@ def test_each_broken_promise_is_found(wrong, said):
     assert any(said in sentence for sentence in broken(changed)), broken(changed)
 
 
+WROTE = replace(GOOD, outcomes=[DONE._replace(kind="writes")], effects={1: 1})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"effects": {}}, "wrote 0 rows, not 1"),
+        ({"effects": {1: 2}}, "wrote 2 rows, not 1"),
+        ({"outcomes": [DONE]}, "wrote 1 rows, not 0"),
+        ({"effects": {1: 1, 9: 1}}, "job 9 is not completed, but 1 rows of it are there"),
+    ],
+)
+def test_a_row_too_many_or_too_few_of_a_transactional_job_is_found(wrong, said):
+    """Exactly once means one."""
+    assert broken(WROTE) == []
+    assert any(said in sentence for sentence in broken(replace(WROTE, **wrong)))
+
+
 def test_a_run_that_was_given_back_may_overlap_only_if_its_worker_was_told_to_stop():
     """A thread cannot be stopped: it goes on for the moment until its process has ended."""
     told = replace(

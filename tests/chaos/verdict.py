@@ -13,8 +13,8 @@ taken back  by a crash of the server: claims do not wait for the disk, so the ne
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -26,6 +26,8 @@ from tests.chaos.producers import Batch
 
 FATAL: Final = {"fails": 3, "exits": 2, "crashes": 2}
 """Kinds that must end as failed, and after how many attempts."""
+TRANSACTIONAL: Final = {"writes", "writes_sync", "link"}
+"""Kinds that write one row in the transaction that completes them."""
 WAL_SECONDS: Final = 1.5
 """A claim may be taken back by a server crash that follows within this time: no claim waits for the disk. Three times
 wal_writer_delay, by Postgres's documentation, and something for a busy machine."""
@@ -68,6 +70,8 @@ class Evidence:
     runs: Sequence[Run]
     lives: Sequence[Life]
     crashes: Sequence[float]
+    effects: Mapping[int, int] = field(default_factory=dict)
+    """Rows that transactional handlers wrote, by job."""
 
 
 def read(db: psycopg.Connection[Any]) -> dict[str, Any]:
@@ -83,7 +87,9 @@ def read(db: psycopg.Connection[Any]) -> dict[str, Any]:
     )
     (left,) = db.execute("select count(*) from pgqueue.job").fetchone() or (None,)
     business = frozenset(batch for (batch,) in db.execute("select batch from business"))
-    return {"outcomes": outcomes.fetchall(), "attempts": attempts.fetchall(), "left": left, "business": business}
+    effects = dict(db.execute("select job, count(*) from effect group by job").fetchall())
+    told = {"effects": effects, "business": business}
+    return {**told, "outcomes": outcomes.fetchall(), "attempts": attempts.fetchall(), "left": left}
 
 
 def broken(evidence: Evidence) -> list[str]:
@@ -94,6 +100,7 @@ def broken(evidence: Evidence) -> list[str]:
         *_not_accounted_for(evidence),
         *_never_really_done(evidence),
         *_overlapping(evidence),
+        *_not_exactly_once(evidence),
     ]
 
 
@@ -140,6 +147,16 @@ def _never_really_done(evidence: Evidence) -> Iterator[str]:
     for run in evidence.runs:
         if run.claim > latest.get(run.job, 0):
             yield f"{run}: the record knows of {latest.get(run.job, 0)} claims only"
+
+
+def _not_exactly_once(evidence: Evidence) -> Iterator[str]:
+    done = {outcome.id: outcome for outcome in evidence.outcomes if outcome.state == "completed"}
+    for id in evidence.effects.keys() - done.keys():
+        yield f"job {id} is not completed, but {evidence.effects[id]} rows of it are there"
+    for outcome in done.values():
+        expected = int(outcome.kind in TRANSACTIONAL)
+        if evidence.effects.get(outcome.id, 0) != expected:
+            yield f"{outcome} wrote {evidence.effects.get(outcome.id, 0)} rows, not {expected}"
 
 
 def _overlapping(evidence: Evidence) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import sys
 
 from pgqueue.worker import WorkerOptions, logs, run
-from tests.chaos import handlers, ledger
+from tests.chaos import handlers
 
 GRACE_SECONDS = 1.0
 """Less than the longer handlers take, so that some are given back."""
@@ -13,7 +13,6 @@ SLOTS = {"default": 12, "other": 6}
 def main(dsn: str, name: str) -> int:
     assert handlers.quick
     logs.setup("text")
-    ledger.watch_claims()
     return run(dsn, WorkerOptions(queues=SLOTS, grace=GRACE_SECONDS, name=name, poll=5))
 
 
