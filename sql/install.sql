@@ -18,6 +18,7 @@ begin;
 \ir schema/job.sql
 \ir schema/job_archive.sql
 \ir schema/attempt.sql
+\ir schema/unique_key.sql
 \ir schema/once.sql
 \ir schema/queue.sql
 \ir schema/worker.sql
@@ -32,8 +33,22 @@ set local check_function_bodies = off;
 -- What producers and operators call
 \ir functions/enqueue.sql
 \ir functions/enqueue_many.sql
+\ir functions/enqueue_each.sql
+\ir functions/find_unique.sql
+\ir functions/release_unique.sql
 \ir functions/cancel.sql
 \ir functions/retry.sql
+\ir functions/set_queue.sql
+
+-- How a key is taken
+\ir functions/enqueue_unique.sql
+\ir functions/take_key.sql
+\ir functions/try_key.sql
+\ir functions/key_holder.sql
+\ir functions/job_now.sql
+\ir functions/lock_waiting.sql
+\ir functions/lives.sql
+\ir functions/start_waiting.sql
 
 -- Schedules, for applications and operators
 \ir functions/schedule.sql
@@ -46,6 +61,7 @@ set local check_function_bodies = off;
 -- What a worker calls for its jobs
 \ir functions/exchange.sql
 \ir functions/claim.sql
+\ir functions/claim_newest.sql
 \ir functions/finish.sql
 \ir functions/finish_within.sql
 \ir functions/fail.sql
@@ -85,13 +101,17 @@ set local check_function_bodies = off;
 \ir functions/fire.sql
 \ir functions/enqueue_run.sql
 \ir functions/rescue.sql
+\ir functions/expire.sql
+\ir functions/follow.sql
 \ir functions/maintain.sql
+\ir functions/forget_keys.sql
 \ir functions/make_day.sql
 \ir functions/drop_days.sql
 
 -- The rules
 \ir functions/check_job.sql
 \ir functions/check_schedule.sql
+\ir functions/check_unique.sql
 \ir functions/check_worker.sql
 \ir functions/refuse_schedule.sql
 \ir functions/refuse_state.sql

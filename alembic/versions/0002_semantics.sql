@@ -30,6 +30,40 @@ begin
 end;
 $$;
 
+create table pgqueue.unique_key (
+    scope     text        collate "C" not null,
+    key       text        collate "C" not null,
+    job       bigint      not null,
+    until     text        collate "C",
+    free_at   timestamptz,
+    waits_for bigint,
+    run_at    timestamptz,
+    constraint unique_key_held_once exclude using btree (
+        scope with =, key with =,
+        make_interval(
+            months => (job % 67108864)::integer, days => (job / 67108864 - 30 * (job % 67108864))::integer,
+            secs => (-86400 * (job / 67108864))::double precision
+        ) with =
+    )
+);
+
+create index unique_key_waiting on pgqueue.unique_key (waits_for) where waits_for is not null;
+
+comment on table pgqueue.unique_key is 'Which job holds which key, for pgqueue.enqueue(…, unique_key => …). Rows whose job is done are forgotten later.';
+comment on column pgqueue.unique_key.scope is 'Kind of the job, or the name given as unique_scope: the same key of another scope is another key.';
+comment on column pgqueue.unique_key.key is 'The key, 1 to 1024 bytes.';
+comment on column pgqueue.unique_key.job is 'pgqueue.jobs.id of the holder.';
+comment on column pgqueue.unique_key.until is 'started: held while the job waits; finished: while it waits or runs; null: for the period only.';
+comment on column pgqueue.unique_key.free_at is 'Held until this moment in any case; null: no period was given.';
+comment on column pgqueue.unique_key.waits_for is 'The job in progress that the holder must not overtake; null for none.';
+comment on column pgqueue.unique_key.run_at is 'When the holder may start once the job in progress is done; null unless it waits for one.';
+
+alter table pgqueue.queue add column lifo boolean not null default false;
+
+create index queue_lifo on pgqueue.queue (name) where lifo;
+
+comment on column pgqueue.queue.lifo is 'Whether the newest ready job of a priority starts first; false: the oldest.';
+
 create table pgqueue.once (
     job   bigint      not null,
     key   text        collate "C" not null,

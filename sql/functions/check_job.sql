@@ -1,12 +1,12 @@
 create or replace function pgqueue.check_job(
     p_kind text, p_args jsonb, p_queue text, p_priority integer, p_max_attempts integer, p_timeout interval,
-    p_run_at timestamptz, p_delay interval, p_meta jsonb
+    p_run_at timestamptz, p_delay interval, p_meta jsonb, p_expires_at timestamptz default null, p_expires_in interval default null
 )
 returns void
 language plpgsql
 immutable
 as $$
--- check_job(kind, args, queue, priority, max_attempts, timeout, run_at, delay, meta) → nothing, or an error
+-- check_job(kind, args, queue, …) → nothing, or an error
 --
 --   The rules of a job, once for every way in. The message names the value and the rule.
 --
@@ -77,8 +77,25 @@ begin
             raise exception 'delay % is out of range; use at most 1000 years', p_delay using errcode = 'PQ001';
         end if;
     end if;
+    if p_expires_in is not null then
+        if p_expires_at is not null then
+            raise exception 'both expires_at % and expires_in % were given; give one', p_expires_at, p_expires_in
+                using errcode = 'PQ001';
+        elsif p_expires_in not between interval '1 microsecond' and interval '1000 years' then
+            raise exception 'expires_in % is out of range; use more than nothing and at most 1000 years', p_expires_in
+                using errcode = 'PQ001';
+        end if;
+    end if;
+    if p_expires_at is not null then
+        if p_expires_at not between timestamptz '0001-01-02 00:00+00' and timestamptz '9999-12-30 00:00+00' then
+            raise exception 'expires_at % is out of range; use the years 1 to 9999', p_expires_at using errcode = 'PQ001';
+        elsif p_expires_at <= p_run_at then
+            raise exception 'expires_at % is not after run_at %: it could never start', p_expires_at, p_run_at
+                using errcode = 'PQ001';
+        end if;
+    end if;
 end;
 $$;
 
-comment on function pgqueue.check_job(text, jsonb, text, integer, integer, interval, timestamptz, interval, jsonb) is
+comment on function pgqueue.check_job(text, jsonb, text, integer, integer, interval, timestamptz, interval, jsonb, timestamptz, interval) is
     'Refuses a job that breaks a rule, with SQLSTATE PQ001 and a message that names value and rule.';

@@ -8,26 +8,36 @@ create or replace function pgqueue.enqueue(
     max_attempts integer default 20,
     timeout      interval default null,
     meta         jsonb default null,
+    expires_at   timestamptz default null,
+    expires_in   interval default null,
+    unique_key   text default null,
+    unique_scope text default null,
+    unique_until text default null,
+    unique_for   interval default null,
+    on_conflict  text default null,
     out id       bigint,
     out created  boolean
 )
 language plpgsql
 as $$
--- enqueue(kind, args, queue, priority, run_at, delay, max_attempts, timeout, meta) → id, created
+-- enqueue(kind, args, queue, …) → id, created
 --
 --   Adds one job to the caller's transaction: it exists when that commits and never did when it rolls back.
 --
 --   Every transaction pays for what it executes here, some of it as much as for the insert, so there is one expression
 --   that lets a good job pass and one statement that inserts it and asks whether anybody sleeps, as pgqueue.wake does.
---   What is seldom, and what is wrong, is left to pgqueue.check_job and pgqueue.wake.
+--   What is seldom, and what is wrong, is left to pgqueue.check_job, pgqueue.enqueue_unique and pgqueue.wake.
 --
 -- run_at    start no earlier than this; null: now. delay: the same, from now on. Not both.
 -- timeout   longest run time of one attempt; null: as the handler says.
 -- meta      what else its handler is told, a JSON object; null for nothing.
+-- expires_* no attempt starts after this; in: so long after it may start. Not both. Null: never.
+-- unique_*, on_conflict  see pgqueue.enqueue_unique; with a key that another job holds no job is added.
+-- Returns   created: false when another job holds the key; id is then that job's.
 -- Raises    PQ001 when a value breaks a rule, with the value and the rule.
--- Writes    pgqueue.job: one row.
+-- Writes    pgqueue.job: one row. With a key as pgqueue.enqueue_unique.
 -- Locks     as pgqueue.wake.
--- Called by applications; pgqueue/calls.py.
+-- Called by applications; pgqueue.enqueue_each; pgqueue/calls.py.
 declare
     v_now constant timestamptz := clock_timestamp();
 begin
@@ -36,16 +46,30 @@ begin
         and queue collate "C" ~ '^[A-Za-z0-9._-]+$' and octet_length(queue) <= 63
         and jsonb_typeof(args) = 'object' and pg_column_size(args) <= 1048576
         and priority between 0 and 9 and max_attempts between 1 and 32767
-        and num_nulls(run_at, delay, timeout, meta) = 4
+        and num_nulls(
+            run_at, delay, timeout, meta, expires_at, expires_in, unique_key, unique_scope, unique_until, unique_for, on_conflict
+        ) = 11
     ) is not true then
-        perform pgqueue.check_job(kind, args, queue, priority, max_attempts, timeout, run_at, delay, meta);
+        perform pgqueue.check_job(
+            kind, args, queue, priority, max_attempts, timeout, run_at, delay, meta, expires_at, expires_in
+        );
+        run_at := coalesce(run_at, v_now + delay, v_now);
+        expires_at := coalesce(expires_at, run_at + expires_in);
+        if num_nulls(unique_key, unique_scope, unique_until, unique_for, on_conflict) < 5 then
+            select u.id, u.created into enqueue.id, enqueue.created
+            from pgqueue.enqueue_unique(
+                kind, args, queue, priority, run_at, max_attempts, timeout, meta, expires_at,
+                unique_key, unique_scope, unique_until, unique_for, on_conflict
+            ) u;
+            return;
+        end if;
     end if;
 
     -- Not now(): rows of a long transaction must not sort before everything that was committed meanwhile.
-    insert into pgqueue.job as j (kind, args, queue, priority, run_at, created_at, max_attempts, timeout, meta)
+    insert into pgqueue.job as j (kind, args, queue, priority, run_at, created_at, max_attempts, timeout, meta, expires_at)
     values (
-        enqueue.kind, enqueue.args, enqueue.queue, enqueue.priority,
-        coalesce(enqueue.run_at, v_now + enqueue.delay, v_now), v_now, enqueue.max_attempts, enqueue.timeout, enqueue.meta
+        enqueue.kind, enqueue.args, enqueue.queue, enqueue.priority, coalesce(enqueue.run_at, v_now), v_now,
+        enqueue.max_attempts, enqueue.timeout, enqueue.meta, enqueue.expires_at
     )
     returning
         j.id, j.run_at,
@@ -60,5 +84,6 @@ begin
 end;
 $$;
 
-comment on function pgqueue.enqueue(text, jsonb, text, integer, timestamptz, interval, integer, interval, jsonb) is
-    'Adds a job to your transaction: it exists when that commits and never did when it rolls back.';
+comment on function pgqueue.enqueue(
+    text, jsonb, text, integer, timestamptz, interval, integer, interval, jsonb, timestamptz, interval, text, text, text, interval, text
+) is 'Adds a job to your transaction: it exists when that commits and never did when it rolls back.';

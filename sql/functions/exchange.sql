@@ -28,6 +28,8 @@ as $$
 -- Raises    PQ005 when the worker was declared dead: it must claim nothing more, its jobs were given to others.
 -- Writes    as finish and claim.
 -- Called by pgqueue/worker/lanes.py.
+declare
+    v_lifo text[];
 begin
     if cardinality(p_ids) > 0 then
         return query
@@ -42,8 +44,13 @@ begin
 
     if cardinality(p_queues) > 0 then
         perform pgqueue.check_worker(p_worker);
+        v_lifo := array(select q.name from pgqueue.queue q where q.lifo);
     end if;
     for i in 1 .. cardinality(p_queues) loop
+        if p_queues[i] = any (v_lifo) then
+            return query select c.* from pgqueue.claim_newest(p_worker, p_queues[i], p_limits[i]) c;
+            continue;
+        end if;
         return query
         select c.*
         from pgqueue.claim(

@@ -29,6 +29,11 @@ BROKEN = [
     ({"run_at": "2030-01-01 00:00:00+00", "delay": "1 s"}, "2030", "give one"),
     ({"meta": [1]}, "array", "object"),
     ({"meta": {"x": "y" * 500_000}}, "meta of noop takes", "65536"),
+    ({"expires_at": "2030-01-01 00:00:00+00", "expires_in": "1 s"}, "2030", "give one"),
+    ({"expires_at": "2030-01-01 00:00:00+00", "run_at": "2030-01-01 00:00:00+00"}, "2030", "never start"),
+    ({"expires_at": "infinity"}, "infinity", "1 to 9999"),
+    ({"expires_in": "0 s"}, "00:00:00", "more than nothing"),
+    ({"expires_in": "2000 years"}, "2000 years", "1000 years"),
 ]
 ONLY_EXPLICIT = [
     ({"queue": None}, "NULL", "1 to 63"),

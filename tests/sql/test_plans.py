@@ -12,6 +12,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
+from tests.sql.keys import expire, unique
 from tests.sql.verbs import (
     A,
     abandon,
@@ -22,6 +23,7 @@ from tests.sql.verbs import (
     finish,
     register,
     release,
+    rows,
     set_aside,
     snooze,
     value,
@@ -82,6 +84,12 @@ def use_all(conn: psycopg.Connection, worker: int) -> None:
     finish(conn, worker, finished)
     exchange(conn, worker, claim(conn, worker, 3), limits=(3,))
     value(conn, "select pgqueue.next_run_at('default')")
+    newest = rows(conn, "select * from pgqueue.claim_newest(%s, 'default', 3)", [A])
+    release(conn, A, newest)
+    for conflict in ("keep", "replace", "latest"):
+        unique(conn, on_conflict=conflict)
+        unique(conn, unique_until="started", on_conflict="keep")
+    expire(conn)
 
 
 def plans(conn: psycopg.Connection, verb: Callable[[], object]) -> list[str]:

@@ -1,0 +1,50 @@
+create or replace function pgqueue.follow(p_limit integer default 1000)
+returns integer
+language plpgsql
+set enable_seqscan = off
+set jit = off
+as $$
+-- follow(limit) → how many jobs may start because the one they waited for runs no more
+--
+--   For keys with on_conflict latest. The one that ran may be done, or wait for its next attempt: then it ends here as
+--   cancelled, for the one behind it has the latest arguments. So no more than one runs and one waits.
+--
+-- Writes    pgqueue.unique_key; pgqueue.job: run_at, or → pgqueue.job_archive as cancelled.
+-- Locks     the keys' rows, skipping locked ones; the jobs' rows; as pgqueue.wake.
+-- Called by pgqueue/worker/leader.py, every second by the leader.
+declare
+    v_key   pgqueue.unique_key;
+    v_count integer := 0;
+begin
+    for v_key in
+        select u.*
+        from pgqueue.unique_key u
+        where u.waits_for is not null
+            and not exists (select from pgqueue.job j where j.id = u.waits_for and j.worker is not null)
+        order by u.waits_for
+        limit p_limit
+        for update of u skip locked
+    loop
+        with gone as (
+            delete from pgqueue.job j where j.id = v_key.waits_for and j.worker is null returning j.*
+        )
+        insert into pgqueue.job_archive_ended (
+            id, run_at, created_at, finished_at, claims, priority, attempt, max_attempts, state, queue, kind, args,
+            timeout, error, expires_at, unique_key, meta
+        )
+        select
+            g.id, g.run_at, g.created_at, clock_timestamp(), g.claims, g.priority, g.attempt, g.max_attempts,
+            'cancelled', g.queue, g.kind, g.args, g.timeout,
+            format('superseded by job %s of the same unique key', v_key.job), g.expires_at, g.unique_key, g.meta
+        from gone g;
+
+        continue when exists (select from pgqueue.job j where j.id = v_key.waits_for);    -- claimed again meanwhile
+        update pgqueue.unique_key u set waits_for = null, run_at = null where u.scope = v_key.scope and u.key = v_key.key;
+        perform pgqueue.start_waiting(v_key.job, v_key.run_at);
+        v_count := v_count + 1;
+    end loop;
+    return v_count;
+end;
+$$;
+
+comment on function pgqueue.follow(integer) is 'Lets jobs start that waited for another of their unique key, once that one runs no more.';
