@@ -37,6 +37,9 @@ begin
             'cancelled', g.queue, g.kind, g.args, g.timeout,
             format('superseded by job %s of the same unique key', v_key.job), g.expires_at, g.unique_key, g.meta
         from gone g;
+        if found then
+            perform pgqueue.ring_finished(array[v_key.waits_for]);
+        end if;
 
         continue when exists (select from pgqueue.job j where j.id = v_key.waits_for);    -- claimed again meanwhile
         update pgqueue.unique_key u set waits_for = null, run_at = null where u.scope = v_key.scope and u.key = v_key.key;

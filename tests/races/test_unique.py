@@ -104,7 +104,7 @@ def test_until_started_the_job_starts_after_the_duplicate_has_committed(db, sess
         unique(producer, unique_until="started", on_conflict=conflict)
         assert claim(worker) == []
         park(worker)
-        assert not settled(worker)                         # so the worker keeps looking, also after a rollback
+        assert not settled(worker)  # so the worker keeps looking, also after a rollback
 
     assert settled(worker)
     assert ids(claim(worker)) == [first.id]

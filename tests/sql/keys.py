@@ -56,4 +56,6 @@ def pass_period(conn: psycopg.Connection) -> None:
 
 def pass_expiry(conn: psycopg.Connection) -> None:
     """All jobs that can expire are due to."""
-    conn.execute("update pgqueue.job set expires_at = clock_timestamp() - interval '1 second' where expires_at is not null")
+    conn.execute(
+        "update pgqueue.job set expires_at = clock_timestamp() - interval '1 second' where expires_at is not null"
+    )

@@ -122,10 +122,8 @@ def test_replace_makes_the_waiting_job_what_was_given_but_for_its_place(db):
     first = unique(db, args={"n": 1}, priority=3)
     before = live(db, first.id)
 
-    again = unique(
-        db, args={"n": 2}, priority=1, max_attempts=2, timeout="5 s", meta={"version": 2}, queue="other", delay="1 hour",
-        expires_in="1 day", on_conflict="replace",
-    )  # fmt: skip
+    given = {"args": {"n": 2}, "priority": 1, "max_attempts": 2, "timeout": "5 s", "meta": {"version": 2}}
+    again = unique(db, **given, queue="other", delay="1 hour", expires_in="1 day", on_conflict="replace")
 
     after = live(db, first.id)
     assert again == (first.id, False)

@@ -38,7 +38,7 @@ def test_a_key_taken_after_the_snapshot_is_no_error_and_its_holder_is_named(db, 
 def test_the_holder_is_named_whatever_its_number(db, sessions, id):
     """It travels as a length of time, in a message of Postgres."""
     (other,) = sessions(1)
-    db.execute("alter table pgqueue.job alter id restart with %d" % id)
+    db.execute(f"alter table pgqueue.job alter id restart with {id}")
     old_snapshot(db, "repeatable read")
     there = unique(other, "a, b) = (c, '1 day'")
 
