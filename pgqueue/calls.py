@@ -133,6 +133,16 @@ def leave(worker: int) -> Call[None]:
     return Call("select pgqueue.leave(%(worker)s)", {"worker": worker}, _nothing)
 
 
+def at_work(pid: int, started: datetime) -> Call[bool | None]:
+    """Whether the server session still works on a statement; None when the server does not tell."""
+    return Call("select pgqueue.at_work(%(pid)s::integer, %(started)s)", {"pid": pid, "started": started}, _first)
+
+
+def end_session(pid: int, started: datetime) -> Call[bool]:
+    """Asks a lost server session to end; the answer is whether it is over."""
+    return Call("select pgqueue.end_session(%(pid)s::integer, %(started)s)", {"pid": pid, "started": started}, _first)
+
+
 def rescue() -> Call[list[tuple[int, int]]]:
     """Gives back the jobs of dead workers; the answer is (worker, jobs) for each death."""
     return Call("select r.worker, r.jobs from pgqueue.rescue() r", {}, lambda rows: [(r[0], r[1]) for r in rows])
@@ -261,6 +271,12 @@ def cancel_asked(worker: int, ids: Sequence[int], claims: Sequence[int]) -> Call
     """Which of these running jobs somebody asked to stop: id, claims, reason."""
     sql = "select * from pgqueue.cancel_asked(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[])"
     return Call(sql, {"worker": worker, "ids": ids, "claims": claims}, lambda rows: [(r[0], r[1], r[2]) for r in rows])
+
+
+def hold(worker: int, ids: Sequence[int], claims: Sequence[int]) -> Call[list[int]]:
+    """Takes back claims that a crashed server forgot; the answer is the ids that the worker does not hold any more."""
+    sql = "select * from pgqueue.hold(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[])"
+    return Call(sql, {"worker": worker, "ids": ids, "claims": claims}, _column)
 
 
 def park(queue: str) -> Call[bool]:

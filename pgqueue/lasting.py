@@ -56,15 +56,18 @@ class Trouble:
     """
 
     def __init__(self, who: str, log: logging.Logger) -> None:
+        self.why: str | None = None
+        """What is known of the next trouble and is not in its error."""
         self._who = who
         self._log = log
         self._lost = False
 
     def begins(self, error: BaseException) -> None:
         """Something is wrong; only the first word of it is logged."""
+        why, self.why = self.why, None
         if not self._lost:
             self._lost = True
-            told = " ".join(str(error).split()) or type(error).__name__
+            told = why or " ".join(str(error).split()) or type(error).__name__
             about = {"fields": {"connection": self._who, "error": told}}
             self._log.warning(f"{_what(error, told)}, waiting for it", extra=about)
 

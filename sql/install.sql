@@ -71,6 +71,7 @@ set local check_function_bodies = off;
 \ir functions/abandon.sql
 \ir functions/reconcile.sql
 \ir functions/cancel_asked.sql
+\ir functions/hold.sql
 \ir functions/once.sql
 \ir functions/recall.sql
 \ir functions/report.sql
@@ -93,6 +94,8 @@ set local check_function_bodies = off;
 \ir functions/heartbeat.sql
 \ir functions/attach.sql
 \ir functions/leave.sql
+\ir functions/at_work.sql
+\ir functions/end_session.sql
 
 -- What the leader does for all
 \ir functions/lead.sql

@@ -18,8 +18,9 @@ import psycopg
 
 from pgqueue import calls
 from pgqueue.calls import Call
-from pgqueue.worker.connection import Trouble, behind_pooler, conninfo, execute, pauses
+from pgqueue.worker.connection import PING_AFTER, pauses
 from pgqueue.worker.desk import Desk
+from pgqueue.worker.link import Link
 from pgqueue.worker.logs import fields, log
 from pgqueue.worker.station import Station
 
@@ -52,11 +53,10 @@ class Bell:
     """
 
     def __init__(self, dsn: str, desk: Desk, poll: float, on_cancel: Callable[[int, int, str | None], None]) -> None:
-        self._dsn = conninfo(dsn, "bell")
+        self.link = Link("bell", dsn)
         self._desk = desk
         self._poll = poll
         self._on_cancel = on_cancel
-        self._trouble = Trouble("bell")
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._asked: deque[tuple[Call[Any], asyncio.Future[Any] | None]] = deque()
         self._stir = asyncio.Event()
@@ -68,19 +68,23 @@ class Bell:
         pause = pauses()
         while True:
             try:
-                connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+                connection = await psycopg.AsyncConnection.connect(self.link.conninfo, autocommit=True)
                 self._connection = connection  # before anything may end this: `close` must find it
-                if await behind_pooler(connection):
-                    self._trouble.ends()
+                if await self.link.meet(connection):
+                    self.link.trouble.ends()
                     await self._stay_deaf()
+                self.link.lost = [  # producers would ring for it
+                    lost for lost in self.link.lost if not await self.link.execute(calls.end_session(*lost))
+                ]
                 connection.add_notify_handler(self._hear)
-                await connection.execute("listen pgqueue")
-                self._trouble.ends()
+                with self.link.asking():
+                    await connection.execute("listen pgqueue")
+                self.link.trouble.ends()
                 pause = pauses()
                 while True:
                     await self._turn(connection)
             except (psycopg.Error, OSError) as error:
-                self._trouble.begins(error)
+                self.link.trouble.begins(error)
                 await self.close()
                 await asyncio.sleep(next(pause))
 
@@ -180,7 +184,7 @@ class Bell:
         """Runs all that was asked, hears all that was rung, and waits for more of either."""
         while self._asked:
             call, future = self._asked[0]
-            answer = await execute(connection, call)
+            answer = await self.link.execute(call)
             self._asked.popleft()
             if future is not None and not future.done():
                 future.set_result(answer)
@@ -192,11 +196,17 @@ class Bell:
         # Not connection.notifies(): it holds the connection's lock while it waits, so nothing else could be asked.
         loop, descriptor = asyncio.get_running_loop(), connection.fileno()
         loop.add_reader(descriptor, self._stir.set)
+        ping = loop.call_later(PING_AFTER, self._ping)
         try:
             await self._stir.wait()
             self._stir.clear()
         finally:
+            ping.cancel()
             loop.remove_reader(descriptor)
+
+    def _ping(self) -> None:
+        """A question whose answer nobody needs: whoever only listens would not notice that nobody can ring any more."""
+        self._tell(calls.next_run_at(next(iter(self._sleepers))))
 
     def _hear(self, notify: psycopg.Notify) -> None:
         self._heard(notify.payload)

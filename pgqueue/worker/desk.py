@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pgqueue.calls import ClaimedJob
@@ -60,7 +60,7 @@ class Desk:
         self._completed: list[Completed] = []
         self._failed: list[Failed] = []
         self._released: list[Released] = []
-        self._idle: list[asyncio.Future[None]] = []
+        self._idle: list[asyncio.Future[bool]] = []
         self._held: dict[int, ClaimedJob] = {}
         self._under_way = 0
         self._closed = asyncio.Lock()
@@ -90,25 +90,41 @@ class Desk:
 
     def poke(self) -> None:
         """Sends an idle lane to look whether there is something to do."""
-        while self._idle:
+        while self._idle:  # some of them waited long enough and have gone
             waiting = self._idle.pop()
             if not waiting.done():
-                waiting.set_result(None)
+                waiting.set_result(False)
                 return
+
+    def roll_call(self) -> None:
+        """Sends all idle lanes to see whether their connections are still there: another one was lost."""
+        while self._idle:
+            _settle(self._idle.pop(), True)
 
     # Lanes
 
-    async def take(self) -> Load:
-        """Waits until there is something to hand in or to ask for, and takes all of it."""
+    async def take(self, patience: float) -> Load:
+        """Waits until there is something to hand in or to ask for, and takes all of it. Empty after `patience` seconds
+        without, and after a roll call."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience
+        called = False
         while True:
+            late = called or loop.time() >= until
             if self.worker and not self._closed.locked():
                 load = self._load()
-                if load:
+                if load or late:
                     self._under_way += 1
                     return load
-            waiting = asyncio.get_running_loop().create_future()
+            if late:
+                until = loop.time() + patience
+            waiting = loop.create_future()
             self._idle.append(waiting)
-            await waiting
+            timer = loop.call_at(until, _settle, waiting)
+            try:
+                called = await waiting or called
+            finally:
+                timer.cancel()
 
     def done(self, load: Load, jobs: Sequence[ClaimedJob], took: float) -> None:
         """A load was recorded and brought `jobs`. took: seconds."""
@@ -167,6 +183,20 @@ class Desk:
                     station.buffer.remove(job)
                     self.put(Released(job))
                     return
+
+    def drop(self, lost: Container[tuple[int, int]]) -> None:
+        """Forgets jobs whose claims are others' now; what runs of them is for the caller to stop.
+
+        lost:  id and claims.
+        """
+        for station in self.stations.values():
+            kept = [job for job in station.buffer if (job.id, job.claims) not in lost]
+            station.buffer.clear()
+            station.buffer.extend(kept)
+        for job in list(self._held.values()):
+            if (job.id, job.claims) in lost:
+                del self._held[job.id]
+        self._notice()
 
     def close(self) -> None:
         """Asks for nothing more and gives back what has not started."""
@@ -250,3 +280,8 @@ class Desk:
             if not waiting.done():
                 waiting.set_result(None)
         self._changed.clear()
+
+
+def _settle(waiting: asyncio.Future[bool], called: bool = False) -> None:
+    if not waiting.done():
+        waiting.set_result(called)

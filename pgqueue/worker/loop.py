@@ -3,6 +3,7 @@
 steward   a thread: registers, beats, leads                         steward.py, leader.py, timetable.py
 lanes     two connections: hand in what finished, take new jobs     lanes.py
 bell      one connection: sleeps and is woken, for each queue       bell.py
+watch     notices connections that do not answer any more           watch.py, link.py
 desk      where lanes and slots meet; a station for each queue      desk.py, station.py
 slots     coroutines that run jobs                                  executor.py, deadlines.py
 calling   how a handler is called: in the loop, in a thread         calling.py, threads.py
@@ -16,7 +17,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Set
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from pgqueue.worker.station import Station
 from pgqueue.worker.steward import Steward
 from pgqueue.worker.threads import Threads
 from pgqueue.worker.transaction import Transactions
+from pgqueue.worker.watch import Watch
 
 INSTANT: Final = 0.05
 """Seconds. Who cancels a job that runs for less is not heard in time by any means."""
@@ -62,9 +64,9 @@ class Worker:
         self._desk.claimable = self.options.max_jobs
         self._log = JobLog(self.name)
         self._slots: list[Slot] = []
-        self._lanes = [Lane(dsn, self._desk, self._log, self._lost) for _ in range(LANES)]
         self._dsn = dsn
         self._pool: Pool | None = None
+        self._lanes = [Lane(dsn, self._desk, self._log, self._lost, self._gone) for _ in range(LANES)]
         self._direct_dsn = dsn if self.options.direct_dsn is None else self.options.direct_dsn
         self._bell = Bell(self._direct_dsn, self._desk, self.options.poll, self._cancelled)
         self._tasks: list[asyncio.Task[None]] = []
@@ -75,6 +77,7 @@ class Worker:
         steward = self._steward(loop)
         steward.start()
         self._start(loop)
+        self._spawn(Watch([steward.link, self._bell.link, *(lane.link for lane in self._lanes)]).keep())
         log.info("worker started", extra=fields(worker=self.name, queues=dict(self.options.queues)))
         try:
             await self._stop.wait()
@@ -106,6 +109,7 @@ class Worker:
             _version(),
             on_worker=lambda worker: tell(self._arrived, worker),
             on_failure=lambda error: tell(self._failed, error),
+            on_trouble=lambda: tell(self._desk.roll_call),
             running=lambda: self._desk.running,
             schedules=self._schedules,
             long=self._long,
@@ -177,6 +181,17 @@ class Worker:
         jobs = [slot.job for slot in self._slots if slot.since < before]
         return [(job.id, job.claims) for job in jobs if job is not None]
 
+    def _gone(self, jobs: Set[tuple[int, int]]) -> None:
+        """Claims of these jobs, by id and claims, are others' now: the server forgot them when it crashed."""
+        self._desk.drop(jobs)
+        for slot in self._slots:
+            if slot.job is not None and (slot.job.id, slot.job.claims) in jobs:
+                log.warning(
+                    "the server forgot the claim and another worker took the job: this run is stopped",
+                    extra=fields(id=slot.job.id, worker=self.name),
+                )
+                slot.cut("lost")
+
     def _failed(self, error: Exception) -> None:
         self._failure = self._failure or error
         self._stop.set()
@@ -217,6 +232,9 @@ class Worker:
             slot.cut("stop")
         if self._desk.worker:
             await self._first(self._desk.until(lambda: self._desk.quiet), asyncio.Event().wait(), REPORT_PATIENCE)
+        for link in (self._bell.link, *(lane.link for lane in self._lanes)):
+            if link.waits_for() > 1:
+                link.hang_up()  # who cancels a statement asks the server first
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=1)
@@ -224,7 +242,7 @@ class Worker:
         self._log.tick()
         if self._pool is not None:
             self._pool.close()
-        for closing in (self._bell.close(), *(lane.close() for lane in self._lanes)):
+        for closing in (self._bell.close(), *(lane.link.close() for lane in self._lanes)):
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(closing, 1)
 

@@ -22,8 +22,9 @@ from pgqueue.connections import check_revision, translate
 from pgqueue.errors import InvalidJob, InvalidSchedule, QueueError, SchemaMismatch, WorkerLost
 from pgqueue.schedule import Schedule
 from pgqueue.worker.alarm import Alarm
-from pgqueue.worker.connection import Trouble, conninfo, pauses
+from pgqueue.worker.connection import WHO, pauses
 from pgqueue.worker.leader import Leader
+from pgqueue.worker.link import Link
 from pgqueue.worker.logs import log
 from pgqueue.worker.options import WorkerOptions
 
@@ -39,6 +40,7 @@ class Steward(threading.Thread):
                  goes on under a new one.
     on_failure:  told when it cannot go on: the schema is not the one this code speaks, the DSN is malformed, or a
                  schedule that the code declares is refused.
+    on_trouble:  told when its connection is lost.
     running:     how many jobs run now.
     long:        id and claims of those that do so for longer than an instant.
     on_cancel:   told, in this thread, of a job among them that somebody cancelled: id, claims and reason.
@@ -53,25 +55,26 @@ class Steward(threading.Thread):
         version: str,
         on_worker: Callable[[int], None],
         on_failure: Callable[[Exception], None],
+        on_trouble: Callable[[], None],
         running: Callable[[], int],
         long: Callable[[], list[tuple[int, int]]],
         on_cancel: Callable[[int, int, str | None], None],
         schedules: Sequence[Schedule] = (),
     ) -> None:
         super().__init__(name="pgqueue-steward", daemon=True)
-        self._dsn = conninfo(dsn, "steward")
+        self.link = Link("steward", dsn)
         self._options = options
         self._worker_name = name
         self._version = version
         self._on_worker = on_worker
         self._on_failure = on_failure
+        self._on_trouble = on_trouble
         self._running = running
         self._schedules = schedules
         self._declared = False
         self._alarm = Alarm()
         self._long = long
         self._on_cancel = on_cancel
-        self._trouble = Trouble("steward")
         self._leader = Leader()
         self._worker = 0
         self._attached = False
@@ -85,9 +88,9 @@ class Steward(threading.Thread):
         lost_at: float | None = None
         while not self._leaving.is_set():
             try:
-                with psycopg.connect(self._dsn, autocommit=True) as connection:
+                with psycopg.connect(self.link.conninfo, autocommit=True) as connection:
                     self._arrive(connection)
-                    self._trouble.ends()
+                    self.link.trouble.ends()
                     pause = pauses()
                     if lost_at is not None:
                         now = time.monotonic()
@@ -96,7 +99,8 @@ class Steward(threading.Thread):
                     self._serve(connection)
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 lost_at = lost_at or time.monotonic()
-                self._trouble.begins(error)
+                self.link.trouble.begins(error)
+                self._on_trouble()
                 self._leaving.wait(next(pause))
             except Exception as error:
                 lost_at = lost_at or time.monotonic()
@@ -113,31 +117,34 @@ class Steward(threading.Thread):
             self._alarm.close()
 
     def _arrive(self, connection: psycopg.Connection[Any]) -> None:
-        if connection.execute("select pg_backend_pid()").fetchone() != (connection.info.backend_pid,):
-            connection.prepare_threshold = None  # behind a pooler: see behind_pooler. Only the beats keep it alive.
-        check_revision(_do(connection, calls.schema_revision()))
+        self.link.opened(connection)
+        with self.link.asking():
+            self.link.met(*connection.execute(WHO).fetchall()[0])
+        check_revision(self._do(calls.schema_revision()))
+        # A session that the server does not know to be lost would keep the liveness lock, and the lead.
+        self.link.lost = [lost for lost in self.link.lost if not self._do(calls.end_session(*lost))]
         self._attached = bool(self._worker)
         if self._worker:
-            self._attached = self._attach(connection)
+            self._attached = self._attach()
         if not self._worker:
-            self._register(connection)
+            self._register()
         else:  # at once: trouble is over only when this can be written
-            _do(connection, calls.heartbeat(self._worker, self._running(), self.stopping))
+            self._do(calls.heartbeat(self._worker, self._running(), self.stopping))
 
-    def _attach(self, connection: psycopg.Connection[Any]) -> bool:
+    def _attach(self) -> bool:
         """Takes the liveness lock on a new session; False while the old one still has it."""
         try:
-            return bool(_do(connection, calls.attach(self._worker)))
+            return bool(self._do(calls.attach(self._worker)))
         except WorkerLost:
             self._lost()
             return False
 
-    def _register(self, connection: psycopg.Connection[Any]) -> None:
+    def _register(self) -> None:
         call = calls.register(
             self._worker_name, socket.gethostname(), os.getpid(), self._version, json.dumps(dict(self._options.queues))
         )
-        worker = _do(connection, call)
-        _do(connection, schedule_calls.declare(worker, self._schedules, self._declared))
+        worker = self._do(call)
+        self._do(schedule_calls.declare(worker, self._schedules, self._declared))
         self._worker, self._attached, self._declared = worker, True, True
         self._on_worker(self._worker)
 
@@ -148,7 +155,8 @@ class Steward(threading.Thread):
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
         """Beats and leads until told to stop, then signs off."""
-        connection.execute(f"listen {schedule_calls.CHANNEL}")
+        with self.link.asking():
+            connection.execute(f"listen {schedule_calls.CHANNEL}")
         timetable = self._leader.timetable
         beat = False
         tick_at = time.monotonic() + TICK
@@ -159,32 +167,32 @@ class Steward(threading.Thread):
             if time.monotonic() >= tick_at:
                 tick_at = time.monotonic() + TICK
                 beat = not beat
-                self._tick(connection, beat)
+                self._tick(beat)
             elif notified:
-                timetable.look(lambda call: _do(connection, call))
+                timetable.look(self._do)
             else:
-                timetable.fire(lambda call: _do(connection, call))
-        _do(connection, calls.leave(self._worker))
+                timetable.fire(self._do)
+        self._do(calls.leave(self._worker))
 
-    def _tick(self, connection: psycopg.Connection[Any], beat: bool) -> None:
+    def _tick(self, beat: bool) -> None:
         """One turn: a sign of life if `beat`, and what the leader does."""
         try:
             if beat:
                 if not self._attached:
-                    self._attached = self._attach(connection)
-                _do(connection, calls.heartbeat(self._worker, self._running(), self.stopping))
+                    self._attached = self._attach()
+                self._do(calls.heartbeat(self._worker, self._running(), self.stopping))
         except WorkerLost:
             self._lost()
         if not self._worker:
-            self._register(connection)
-        self._ask_for_cancels(connection)
-        self._leader.tick(lambda call: _do(connection, call), time.monotonic())
+            self._register()
+        self._ask_for_cancels()
+        self._leader.tick(self._do, time.monotonic())
 
-    def _ask_for_cancels(self, connection: psycopg.Connection[Any]) -> None:
+    def _ask_for_cancels(self) -> None:
         """In case the notification of a cancel did not come through: asks about the jobs that run."""
         if long := self._long():
             ids, claims = zip(*long, strict=True)
-            for cancelled in _do(connection, calls.cancel_asked(self._worker, list(ids), list(claims))):
+            for cancelled in self._do(calls.cancel_asked(self._worker, list(ids), list(claims))):
                 self._on_cancel(*cancelled)
 
     def _survives(self, error: Exception) -> bool:
@@ -192,15 +200,18 @@ class Steward(threading.Thread):
         if isinstance(error, SchemaMismatch | InvalidSchedule | InvalidJob | psycopg.ProgrammingError):
             self._on_failure(error)
             return False
-        self._trouble.begins(error)
+        self.link.trouble.begins(error)
         return True
 
-
-def _do(connection: psycopg.Connection[Any], call: Call[Any]) -> Any:
-    try:
-        return call.read(connection.execute(call.sql.encode(), call.params, prepare=True, binary=True).fetchall())
-    except psycopg.Error as error:
-        ours: QueueError | None = translate(error)
-        if ours is None:
-            raise
-        raise ours from error
+    def _do(self, call: Call[Any]) -> Any:
+        connection = self.link.connection
+        assert isinstance(connection, psycopg.Connection)
+        try:
+            with self.link.asking():
+                rows = connection.execute(call.sql.encode(), call.params, prepare=True, binary=True).fetchall()
+            return call.read(rows)
+        except psycopg.Error as error:
+            ours: QueueError | None = translate(error)
+            if ours is None:
+                raise
+            raise ours from error

@@ -4,6 +4,7 @@
         line = network.line()           # connect to line.port
         line.delay = 0.2                # seconds that each piece of data takes, either way
         line.silent = True              # nothing passes, nothing is refused: a half-open connection
+        line.strand()                   # the same for the connections there are; new ones pass
         line.reset()                    # all connections end with RST
 
 All lines live in one event loop in a thread of its own; they may be used from any other.
@@ -36,6 +37,7 @@ class Line:
         self._loop = loop
         self._server: asyncio.Server
         self._writers: set[asyncio.StreamWriter] = set()
+        self._stranded: set[asyncio.StreamWriter] = set()
 
     async def listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -49,6 +51,11 @@ class Line:
     def heal(self) -> None:
         """As a good network again; what was held back passes."""
         self.delay, self.silent = 0.0, False
+        self._stranded = set()
+
+    def strand(self) -> None:
+        """Nothing passes any more on the connections there are, and neither end learns of it. New ones are good."""
+        self._stranded = set(self._writers)
 
     def reset(self) -> None:
         """Cuts all connections at once, in both directions."""
@@ -64,7 +71,7 @@ class Line:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pair = [writer]
         try:
-            await self._passable()
+            await self._passable(writer)
             up_reader, up_writer = await asyncio.open_connection(*self._upstream)
             pair.append(up_writer)
             self._writers.update(pair)
@@ -81,14 +88,14 @@ class Line:
             while piece := await reader.read(PIECE_BYTES):
                 if self.delay:
                     await asyncio.sleep(self.delay)
-                await self._passable()
+                await self._passable(writer)
                 writer.write(piece)
                 await writer.drain()
         finally:
             writer.close()
 
-    async def _passable(self) -> None:
-        while self.silent:  # noqa: ASYNC110 - set by other threads, so no event of the loop
+    async def _passable(self, writer: asyncio.StreamWriter) -> None:
+        while self.silent or writer in self._stranded:  # noqa: ASYNC110 - set by other threads, so no event of the loop
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 

@@ -155,6 +155,10 @@ def reconcile(conn: psycopg.Connection, worker: int, jobs: Sequence[Row]) -> lis
     return values(conn, "select * from pgqueue.reconcile(%s, %s::bigint[], %s::integer[])", [worker, *tokens(jobs)])
 
 
+def hold(conn: psycopg.Connection, worker: int, jobs: Sequence[Row]) -> list[int]:
+    return values(conn, "select * from pgqueue.hold(%s, %s::bigint[], %s::integer[])", [worker, *tokens(jobs)])
+
+
 def exchange(
     conn: psycopg.Connection,
     worker: int,

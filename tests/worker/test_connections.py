@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import threading
 
 import psycopg
 import pytest
 
 from pgqueue import enqueue, enqueue_many, job
-from tests.sql.verbs import LOCKS, claim, state, value
+from tests.sql.test_hold import forget
+from tests.sql.verbs import LOCKS, claim, finish, live, register, state, value
 from tests.worker.working import NEVER, connections, until, until_all, until_asleep, worker_ids, working
 
 pytestmark = pytest.mark.integration
@@ -119,3 +121,44 @@ async def test_all_of_them_lost_at_once_with_handlers_running(dsn, db):
 
     assert len(begun) == 5
     assert value(db, "select max(attempt) from pgqueue.jobs") == 1
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+async def test_a_run_whose_claim_the_server_forgot_is_cut_once_another_worker_has_the_job(
+    dsn, db, sessions, noop, kind
+):
+    """After a crash of the server. It could not report any more: two runs should not go on side by side."""
+    (other,) = sessions(1)
+    begun, cut, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    @job
+    async def waits_async():
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cut.set()
+            raise
+
+    @job
+    def waits_sync():
+        begun.set()
+        go_on.wait(60)
+
+    id = enqueue(db, (waits_async if kind == "async" else waits_sync).job()).id
+    async with working(dsn, queues={"default": 1}, poll=NEVER) as worker:
+        await until(begun.is_set)
+        thief = register(other)
+        with db.transaction():
+            forget(db, id)
+            (taken,) = claim(db, thief)
+        terminate(db)
+        await until(lambda: worker._desk.running == 0)
+        assert live(db, id).worker == thief
+        assert finish(other, thief, [taken]) == []
+        go_on.set()
+        following = enqueue(db, noop.job()).id
+        await until(lambda: state(db, following) == "completed")
+
+    assert state(db, id) == "completed"
+    assert cut.is_set() is (kind == "async")

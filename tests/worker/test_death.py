@@ -55,6 +55,35 @@ async def test_the_jobs_of_a_killed_worker_start_again_within_seconds(dsn, db):
     assert value(db, "select array_agg(distinct attempt) from pgqueue.jobs") == [2]
 
 
+async def test_a_frozen_process_finds_itself_declared_dead_when_it_goes_on_and_drops_what_it_held(dsn, db):
+    """SIGSTOP, a suspended machine: it wakes up in the middle of a job that another worker has run meanwhile. It stops
+    its own run, says so, and works on under a new id."""
+    db.execute(LEDGER)
+    id = enqueue(db, Job("waits_at_first")).id
+    with process(dsn) as frozen:
+        await until(lambda: value(db, "select count(*) from ledger") == 1)
+        (first,) = worker_ids(db)
+        frozen.signal(signal.SIGSTOP)
+        silent_for(db, first, "31 s")
+        with process(dsn) as other:
+            await until(lambda: state(db, id) == "completed")
+            frozen.signal(signal.SIGCONT)
+            await until(lambda: len(worker_ids(db)) == 2)
+            other.signal(signal.SIGTERM)
+            assert await asyncio.to_thread(other.ended, 15) == 0
+        following = enqueue(db, Job("quick")).id
+        await until(lambda: state(db, following) == "completed")
+        frozen.signal(signal.SIGTERM)
+        assert await asyncio.to_thread(frozen.ended, 15) == 0  # its run is over: nothing is waited for
+        told = frozen.log.count("this worker was declared dead; it drops what it held and registers again")
+
+    assert told == 1
+    assert first not in worker_ids(db)
+    events = rows(db, "select pid, event from ledger where job = %s order by at", [id])
+    assert events == [(frozen.pid, "begin"), (other.pid, "begin"), (other.pid, "end")]
+    assert value(db, "select pid from ledger where job = %s", [following]) == frozen.pid
+
+
 async def test_a_job_that_kills_its_workers_ends_as_failed(dsn, db):
     """A crash counts as an attempt, or it would take down one worker after another for ever."""
     db.execute(LEDGER)

@@ -14,10 +14,10 @@ async def test_a_claim_that_a_crashed_server_gave_out_again_is_not_started_twice
     desk.worker = 1
 
     async with asyncio.timeout(5):
-        desk.done(await desk.take(), [job(1), job(2)], 0.001)
+        desk.done(await desk.take(60), [job(1), job(2)], 0.001)
         running = station.take()
         station.look()
-        desk.done(await desk.take(), [job(1), job(2), job(3)], 0.001)
+        desk.done(await desk.take(60), [job(1), job(2), job(3)], 0.001)
 
     assert running == job(1)
     assert list(station.buffer) == [job(2), job(3)]
@@ -31,8 +31,49 @@ async def test_the_next_claim_of_a_job_is_another_job_to_run():
     again = job(1)._replace(claims=2, attempt=2)
 
     async with asyncio.timeout(5):
-        desk.done(await desk.take(), [job(1)], 0.001)
+        desk.done(await desk.take(60), [job(1)], 0.001)
         station.look()
-        desk.done(await desk.take(), [again], 0.001)
+        desk.done(await desk.take(60), [again], 0.001)
 
     assert list(station.buffer) == [job(1), again]
+
+
+async def test_jobs_whose_claims_are_others_now_are_not_started():
+    """A server that crashed forgot the claims; the rest of the buffer stays as it was."""
+    desk = Desk([Station("default", 10, 0.0)])
+    desk.worker = 1
+    desk.done(await desk.take(60), [job(1), job(2), job(3)], 0.001)
+
+    desk.drop({(1, 1), (3, 2)})
+
+    assert [waiting.id for waiting in desk.stations["default"].buffer] == [2, 3]
+    told = []
+
+    async def tell(worker, held):
+        told.extend(one.id for one in held)
+
+    await desk.reconcile(tell)
+    assert told == [2, 3]
+
+
+async def test_a_lane_without_work_comes_back_empty_handed():
+    """To ask whether anybody still answers."""
+    desk = Desk([Station("default", 10, 0.0)])
+    desk.worker = 1
+    desk.done(await desk.take(60), [], 0.001)  # a sweep that found nothing
+
+    assert not await desk.take(0.01)
+
+
+async def test_a_roll_call_sends_every_idle_lane_to_its_connection():
+    """One connection is lost: the others may be too, and a claim that a crash forgot should not wait for it."""
+    desk = Desk([Station("default", 10, 0.0)])
+    desk.worker = 1
+    desk.done(await desk.take(60), [], 0.001)
+    lanes = [asyncio.create_task(desk.take(60)) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    desk.roll_call()
+
+    async with asyncio.timeout(5):
+        assert not any([await lane for lane in lanes])

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from pgqueue import enqueue, enqueue_many, job
-from pgqueue.worker.connection import behind_pooler
+from pgqueue.worker.link import Link
 from tests.sql.verbs import LOCKS, state, value
 from tests.worker.pooler import MISSING, pooler
 from tests.worker.working import NEVER, attempts, connections, until, until_all, until_asleep, worker_ids, working
@@ -29,7 +29,7 @@ async def test_a_pooler_shows_itself(dsn, pooled):
     """By process ids that are not the server's."""
     for where, expected in ((dsn, False), (pooled, True)):
         async with await psycopg.AsyncConnection.connect(where, autocommit=True) as connection:
-            assert await behind_pooler(connection) is expected
+            assert await Link("lane", where).meet(connection) is expected
 
 
 async def test_lanes_go_through_the_pooler_while_the_bell_listens_directly(dsn, db, pooled, noop):

@@ -109,3 +109,30 @@ async def test_a_worker_ends_while_its_server_is_down(server, noop):
     with connected(server) as db:
         assert state(db, id) == "running"  # until it is rescued
         db.execute("truncate pgqueue.job")
+
+
+async def test_a_claim_that_a_crash_forgot_is_taken_back_by_its_run():
+    """Claims commit asynchronously. After the crash the job looks as if nobody had it: the run that goes on takes it
+    back before anybody else does, so it runs once."""
+    begun, go_on = [], asyncio.Event()
+
+    @job
+    async def waits():
+        begun.append(True)
+        await go_on.wait()
+
+    with own_server(wal_writer_delay="10s") as server:
+        server.start()
+        install_schema(server.dsn)
+        with connected(server) as db:
+            id = enqueue(db, waits.job()).id
+        async with working(server.dsn, queues={"default": 1}, poll=NEVER):
+            await until(lambda: begun)
+            await asyncio.to_thread(server.restart, "immediate")
+            with connected(server) as db:
+                await until(lambda: value(db, "select worker from pgqueue.job") is not None)
+                go_on.set()
+                await until(lambda: state(db, id) == "completed")
+                assert value(db, "select attempt from pgqueue.jobs") == 1
+
+    assert len(begun) == 1
