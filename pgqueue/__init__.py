@@ -14,6 +14,8 @@ from pgqueue import errors
 from pgqueue.client import cancel, enqueue, enqueue_many
 from pgqueue.context import JobContext
 from pgqueue.job import Enqueued, Job
+from pgqueue.lifespans import lifespan
+from pgqueue.middlewares import middleware
 from pgqueue.results import AsyncResults, Handle, Results
 from pgqueue.retry import Backoff
 from pgqueue.schedule import Schedule, Scheduled, cron, every
@@ -52,6 +54,8 @@ __all__ = [
     "errors",
     "every",
     "job",
+    "lifespan",
+    "middleware",
     "pause_schedule",
     "prune_schedules",
     "remove_schedule",

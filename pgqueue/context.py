@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pgqueue.errors import AttemptCancelled, ConfigurationError, JobTimeout
+from pgqueue.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class JobContext:
     meta: Mapping[str, Any] = field(default_factory=dict)
     """What else was enqueued with it: the job's `meta`."""
 
+    resources: Resources = field(default_factory=Resources, repr=False, compare=False)
+    """What the worker made once, by the names of its lifespans: `ctx.resources.http`."""
     _connection: Any = field(default=None, repr=False, compare=False)
     _is_over: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
     """Whether nobody waits for this attempt any more."""

@@ -11,6 +11,7 @@
     ├── ScheduleNotFound      no schedule has that name                         (also a LookupError)  PQ021
     ├── UnknownKind           no handler is registered under that name          (also a LookupError)
     ├── JobTimeout            an attempt ran longer than it may                 (also a TimeoutError)
+    ├── LifespanFailed        what a worker makes once could not be made
     ├── AttemptCancelled      an attempt was told to stop
     ├── ResultTimeout         a job has not ended within the time to wait       (also a TimeoutError)
     ├── ResultGone            a result was kept for a time, and that is over    (also a LookupError)
@@ -154,6 +155,10 @@ class AttemptCancelled(QueueError):
 
     `JobContext.raise_if_cancelled` raises it, so that a handler in a thread can leave.
     """
+
+
+class LifespanFailed(QueueError):
+    """A function under `@lifespan` failed before its yield: the worker ends without having claimed anything."""
 
 
 class UnsupportedConnection(QueueError, TypeError):

@@ -12,20 +12,20 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import CoroutineType
 from typing import Any, Protocol
 
 from pgqueue.calls import ClaimedJob
 from pgqueue.context import JobContext
+from pgqueue.middlewares import middlewares
+from pgqueue.resources import Resources
 from pgqueue.task import Task
+from pgqueue.worker.attempt import Arguments, Attempt, Inside, Layer
 from pgqueue.worker.logs import JobLog
 from pgqueue.worker.once import Steps
+from pgqueue.worker.surroundings import call_within, surround
 from pgqueue.worker.threads import Threads
-
-Arguments = dict[str, Any]
-"""Of a handler, by name."""
 
 
 class Place(Protocol):
@@ -39,29 +39,16 @@ Way = Callable[[ClaimedJob, float | None, Arguments, Place], Awaitable[Any]]
 """Calls one task's function for a job. The number: seconds it may run, None for no limit."""
 
 
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """One attempt at a job, for what stands around its handler."""
-
-    task: Task[..., ..., Any]
-    job: ClaimedJob
-    arguments: Arguments
-    context: JobContext
-
-
-Inside = Callable[[Attempt], Awaitable[Any]]
-"""What a layer stands around: more layers, and the handler itself."""
-Layer = Callable[[Attempt, Inside], Awaitable[Any]]
-"""Stands around a handler: `async def layer(attempt, inside): …; return await inside(attempt)`."""
-
-
 class Calling:
     """Calls the handlers of a worker's jobs."""
 
-    def __init__(self, threads: Threads, log: JobLog, transaction: Layer, steps: Steps) -> None:
-        """transaction: what stands around handlers whose task is transactional. steps: for `ctx.once`."""
+    def __init__(self, threads: Threads, log: JobLog, transaction: Layer, steps: Steps, resources: Resources) -> None:
+        """transaction: what stands around handlers whose task is transactional. steps: for `ctx.once`. resources: for
+        `ctx.resources`."""
         self._steps = steps
         self._threads = threads
+        self._resources = resources
+        self._middlewares = list(middlewares.values())
         self._transaction = transaction
         self._log = log
         self._ways: dict[Task[..., ..., Any], Way] = {}
@@ -93,6 +80,7 @@ class Calling:
             worker=self._log.worker,
             log=self._log.of(job),
             meta=json.loads(job.meta) if job.meta else {},
+            resources=self._resources,
             _is_over=lambda: not place.holds(job),
             _claims=job.claims,
             _steps=self._steps,
@@ -101,7 +89,7 @@ class Calling:
     def _choose(self, task: Task[..., ..., Any]) -> Way:
         """The shortest way to call a task."""
         layers = self._layers(task)
-        if not layers:
+        if not layers and not self._middlewares:
             return self._plain(task)
         inside: Inside = self._in_loop if task.is_async else self._in_thread
         for layer in reversed(layers):
@@ -114,8 +102,12 @@ class Calling:
 
     def _layers(self, task: Task[..., ..., Any]) -> list[Layer]:
         """What stands around the task's function, outermost first."""
-        # Outermost: a layer inside that raises, or waits for something, must do so before the commit.
-        return [self._transaction] if task.options.transactional else []
+        # A transaction outermost: a layer inside that raises, or waits for something, must do so before the commit.
+        layers = [self._transaction] if task.options.transactional else []
+        inside = [each for each in self._middlewares if each.is_async or task.is_async]
+        if inside:
+            layers.append(surround(inside))
+        return layers
 
     def _plain(self, task: Task[..., ..., Any]) -> Way:
         """The way to a function with nothing around it."""
@@ -138,7 +130,8 @@ class Calling:
         return await _bound(attempt)()
 
     async def _in_thread(self, attempt: Attempt) -> Any:
-        result = await self._threads.result(_bound(attempt))
+        within = [each.open for each in self._middlewares if not each.is_async]
+        result = await self._threads.result(lambda: call_within(within, attempt.context, _bound(attempt)))
         return await result if isinstance(result, CoroutineType) else result
 
 

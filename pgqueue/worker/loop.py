@@ -8,6 +8,7 @@ desk      where lanes and slots meet; a station for each queue      desk.py, sta
 slots     coroutines that run jobs                                  executor.py, deadlines.py
 calling   how a handler is called: in the loop, in a thread         calling.py, threads.py
 pool      connections that handlers write on, opened when needed    pool.py, held.py, transaction.py, once.py
+lifespans what is made once and handed to handlers                  lifespans.py
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Coroutine, Set
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from pgqueue.lifespans import lifespans
 from pgqueue.schedule import declared
 from pgqueue.worker.bell import Bell
 from pgqueue.worker.calling import Calling
@@ -28,6 +30,7 @@ from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
 from pgqueue.worker.executor import Slot
 from pgqueue.worker.lanes import LANES, Lane
+from pgqueue.worker.lifespans import Lifespans
 from pgqueue.worker.logs import JobLog, fields, log
 from pgqueue.worker.once import Steps
 from pgqueue.worker.options import WorkerOptions
@@ -70,10 +73,16 @@ class Worker:
         self._direct_dsn = dsn if self.options.direct_dsn is None else self.options.direct_dsn
         self._bell = Bell(self._direct_dsn, self._desk, self.options.poll, self._cancelled)
         self._tasks: list[asyncio.Task[None]] = []
+        self._lifespans = Lifespans(each for each in lifespans.values() if not each.process)
 
     async def run(self) -> None:
-        """Works until told to stop. Raises `SchemaMismatch` when the database's schema is not the one it speaks."""
+        """Works until told to stop.
+
+        Raises `SchemaMismatch` when the database's schema is not the one it speaks, `LifespanFailed`.
+        """
         loop = asyncio.get_running_loop()
+        if not await self._prepare():
+            return
         steward = self._steward(loop)
         steward.start()
         self._start(loop)
@@ -96,6 +105,21 @@ class Worker:
             return
         log.info("worker stopping", extra=fields(worker=self.name, running=self._desk.running))
         self._stop.set()
+
+    async def _prepare(self) -> bool:
+        """Starts the lifespans; False when the worker was told to stop meanwhile."""
+        preparing = asyncio.ensure_future(self._lifespans.start())
+        try:
+            await self._first(asyncio.wait([preparing]), self._stop.wait(), None)
+            if preparing.done():
+                preparing.result()
+                return True
+        finally:
+            if not preparing.done():
+                preparing.cancel()
+                await self._lifespans.end()
+        log.info("worker stopped before it had started", extra=fields(worker=self.name))
+        return False
 
     def _steward(self, loop: asyncio.AbstractEventLoop) -> Steward:
         def tell(function: Any, *args: Any) -> None:
@@ -121,7 +145,7 @@ class Worker:
         self._pool = Pool(self._dsn, self.options.connections, threads)
         transactions = Transactions(self._pool, lambda: self._desk.worker)
         steps = Steps(self._pool, lambda: self._desk.worker)
-        calling = Calling(threads, self._log, transactions.layer, steps)
+        calling = Calling(threads, self._log, transactions.layer, steps, self._lifespans.resources)
         for station in self._desk.stations.values():
             for _ in range(station.slots):
                 slot = Slot(station, self._desk, calling, deadlines, self._log)
@@ -238,6 +262,7 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=1)
+        await self._lifespans.end()
         await asyncio.to_thread(steward.leave, REPORT_PATIENCE)
         self._log.tick()
         if self._pool is not None:
@@ -246,8 +271,10 @@ class Worker:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(closing, 1)
 
-    async def _first(self, one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any], seconds: float) -> None:
-        """Waits for whichever ends first, at most `seconds`."""
+    async def _first(
+        self, one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any], seconds: float | None
+    ) -> None:
+        """Waits for whichever ends first, at most `seconds`; None for however long it takes."""
         tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:

@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 from pgqueue import calls
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import TransactionEnded
-from pgqueue.worker.calling import Attempt, Inside
+from pgqueue.worker.attempt import Attempt, Inside
 from pgqueue.worker.held import BEGIN, Held
 from pgqueue.worker.outcomes import Completed, Recorded, of_result
 from pgqueue.worker.pool import Pool
