@@ -27,7 +27,7 @@ from pgqueue.scheduling import (
     run_schedule,
     schedule,
 )
-from pgqueue.secret import Secret
+from pgqueue.secret import Secret, SecretWarning
 from pgqueue.task import Task, job
 
 try:
@@ -46,6 +46,7 @@ __all__ = [
     "Schedule",
     "Scheduled",
     "Secret",
+    "SecretWarning",
     "Task",
     "cancel",
     "cron",

@@ -10,6 +10,7 @@
     ├── InvalidSchedule       a schedule breaks a rule; nothing was changed     (also a ValueError)   PQ020
     ├── ScheduleNotFound      no schedule has that name                         (also a LookupError)  PQ021
     ├── UnknownKind           no handler is registered under that name          (also a LookupError)
+    ├── ArgumentsTooNew       arguments are of a version that this code does not know yet
     ├── JobTimeout            an attempt ran longer than it may                 (also a TimeoutError)
     ├── LifespanFailed        what a worker makes once could not be made
     ├── AttemptCancelled      an attempt was told to stop
@@ -99,6 +100,10 @@ class ScheduleNotFound(QueueError, LookupError):
 
 class UnknownKind(QueueError, LookupError):
     """No handler is registered under a job's kind: import the module that defines it, or correct the name."""
+
+
+class ArgumentsTooNew(QueueError):
+    """A job's arguments are of a newer version than the handler here: a worker with newer code will run it."""
 
 
 class JobTimeout(QueueError, TimeoutError):

@@ -16,13 +16,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol, TypedDict, Unpack, runtime_checkable
 
 from pgqueue.errors import InvalidJob
+from pgqueue.hygiene import MAX_BYTES, look, watches
 from pgqueue.redaction import hides, redact
 from pgqueue.secret import HIDDEN, plain
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_PRIORITY: Final = 5
 DEFAULT_MAX_ATTEMPTS: Final = 20
-MAX_ARGS_BYTES: Final = 1_048_576
+MAX_ARGS_BYTES: Final = MAX_BYTES
 
 Seconds = float | int | timedelta
 """A length of time: seconds, or a timedelta."""
@@ -63,7 +64,8 @@ class Job:
     """A job to enqueue: the name of its handler and the handler's keyword arguments.
 
     kind:          name under which workers registered the handler; 1 to 255 letters, digits, '.', '_', '-', ':'.
-    args:          keyword arguments, as JSON can hold them; at most 1 MiB as Postgres prints it.
+    args:          keyword arguments, as JSON can hold them; at most 1 MiB as Postgres prints it, or what the handler's
+                   max_bytes says. A value may be a `Secret`.
     queue:         1 to 63 letters, digits, '.', '_', '-'.
     priority:      0 (first) to 9 (last).
     run_at:        not before this moment, an aware datetime of the years 1 to 9999; None for at once.
@@ -72,7 +74,7 @@ class Job:
     timeout:       longest run time of one attempt, seconds or timedelta; None: as the handler says.
     meta:          what else the handler is told (`JobContext.meta`), as JSON can hold it; None for nothing.
 
-    Raises `InvalidJob`, naming the value and the rule.
+    Raises `InvalidJob`, naming the value and the rule. Warns with `SecretWarning` of what looks like a secret.
     """
 
     kind: str
@@ -101,7 +103,11 @@ class Job:
             seconds("timeout", self.timeout)
         if self.meta is not None:
             encode(f"meta of {self.kind}", self.meta)
-        object.__setattr__(self, "payload", encode(f"args of {self.kind}", self.args))
+        payload = encode(f"args of {self.kind}", self.args)
+        watch = watches.get(self.kind)
+        if watch is None or watch.looks or len(payload) > watch.few:
+            look(self.kind, self.args, payload)
+        object.__setattr__(self, "payload", payload)
 
     def __repr__(self) -> str:
         """Without secrets: it ends up in logs and tracebacks."""
@@ -110,7 +116,12 @@ class Job:
         return f"Job({', '.join(f'{name}={value!r}' for name, value in told.items())})"
 
     def options(self, **changes: Unpack[Options]) -> Job:
-        """The same job with other options: `charge.job(42).options(priority=0, delay=60)`."""
+        """The same job with other options: `charge.job(42).options(priority=0, delay=60)`.
+
+        The version of its arguments stays, whatever its new meta data.
+        """
+        if "meta" in changes and self.meta is not None and "version" in self.meta:
+            changes["meta"] = {"version": self.meta["version"], **(changes["meta"] or {})}
         return dataclasses.replace(self, **changes)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from pgqueue.errors import ConfigurationError, InvalidJob
+from pgqueue.hygiene import MAX_BYTES, WARN_BYTES
 from pgqueue.job import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_PRIORITY,
@@ -16,9 +17,11 @@ from pgqueue.job import (
     RetryPolicy,
     Seconds,
     check_kind,
+    check_whole,
     seconds,
     show,
 )
+from pgqueue.versions import Upcaster, Versions
 
 
 class JobOptions(TypedDict, total=False):
@@ -33,6 +36,10 @@ class JobOptions(TypedDict, total=False):
     aliases: Iterable[str]
     transactional: bool
     result_ttl: Seconds | None
+    version: int
+    upcasters: Mapping[int, Upcaster]
+    warn_bytes: int | None
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,11 @@ class TaskOptions:
     aliases:       former names, under which waiting jobs still run.
     transactional: give the handler a connection whose transaction also records that the job completed.
     result_ttl:    for how long a result can be read, seconds (`@job` takes a timedelta too); None: as long as its job.
+    version:       that of its parameters, from 1; raise it when jobs that wait would no longer fit.
+    upcasters:     for each former version a function that takes the arguments of a job of that version, as JSON holds
+                   them, and returns those of the next.
+    warn_bytes:    size of a job's arguments that is told in the log, once for each process; None for never.
+    max_bytes:     size that is refused, at most 1 MiB.
 
     Raises `ConfigurationError` or `InvalidJob` for options that cannot work.
     """
@@ -61,6 +73,10 @@ class TaskOptions:
     aliases: tuple[str, ...] = ()
     transactional: bool = False
     result_ttl: float | None = None
+    version: int = 1
+    upcasters: Mapping[int, Upcaster] = field(default_factory=dict)
+    warn_bytes: int | None = WARN_BYTES
+    max_bytes: int = MAX_BYTES
 
     @classmethod
     def of(cls, function: Callable[..., Any], given: JobOptions) -> TaskOptions:
@@ -79,6 +95,10 @@ class TaskOptions:
         Job(self.name, {}, queue=self.queue, priority=self.priority, max_attempts=self.max_attempts)  # has the rules
         for alias in self.aliases:
             check_kind(alias)
+        Versions(self.version, self.upcasters)  # has the rules
+        if self.warn_bytes is not None:
+            check_whole("warn_bytes", self.warn_bytes, 0, MAX_BYTES, f"use 0 to {MAX_BYTES}, or None for never")
+        check_whole("max_bytes", self.max_bytes, 2, MAX_BYTES, f"use 2 to {MAX_BYTES}")
         if not isinstance(self.transactional, bool):
             raise ConfigurationError(f"transactional {show(self.transactional)} is neither True nor False")
         if self.backoff is not None and not isinstance(self.backoff, RetryPolicy):

@@ -28,6 +28,10 @@ FAULT: Final = "secret"
 """Type of pydantic's error for a secret, whose input must not be told."""
 
 
+class SecretWarning(UserWarning):
+    """A job was made with an argument that looks like a secret and is no `Secret`. Told once for each kind and name."""
+
+
 class Secret(Generic[T]):
     """A value that shows itself as ***. Two are equal when what they hold is."""
 

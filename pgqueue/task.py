@@ -16,8 +16,10 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overlo
 from pgqueue.arguments import Arguments
 from pgqueue.context import JobContext
 from pgqueue.errors import ConfigurationError, UnknownKind
+from pgqueue.hygiene import Watch, watches
 from pgqueue.job import Job, show
 from pgqueue.options import JobOptions, TaskOptions
+from pgqueue.versions import Versions
 
 P = ParamSpec("P")
 """Arguments of a job."""
@@ -46,6 +48,8 @@ class Task(Generic[P, C, R]):
         self.timeout = options.timeout
         """Seconds one attempt may run unless its job says otherwise; None for no limit."""
         self.is_async = inspect.iscoroutinefunction(function)
+        self._versions = Versions(options.version, options.upcasters)
+        self._meta = self._versions.meta
         self._arguments = Arguments(self.name, function)
         self.takes_context = self._arguments.takes_context
 
@@ -60,13 +64,25 @@ class Task(Generic[P, C, R]):
         """
         plain = self._arguments.dump(args, kwargs)
         options = self.options
-        return Job(self.name, plain, queue=options.queue, priority=options.priority, max_attempts=options.max_attempts)
+        return Job(
+            self.name,
+            plain,
+            queue=options.queue,
+            priority=options.priority,
+            max_attempts=options.max_attempts,
+            meta=self._meta,
+        )
 
-    def arguments(self, payload: str) -> dict[str, Any]:
-        """The function's keyword arguments, from the JSON text that the database holds.
+    def arguments(self, payload: str, meta: str | None = None) -> dict[str, Any]:
+        """The function's keyword arguments, from the JSON texts that the database holds.
 
-        Raises `InvalidJob` when they do not fit.
+        payload:  the job's args.
+        meta:     the job's meta data, which says what version of the parameters args are of; None for version 1.
+
+        Raises `InvalidJob` when they do not fit, `ArgumentsTooNew` when they are of a later version than these.
         """
+        if meta is not None or self._meta is not None:
+            payload = self._versions.upcast(self.name, payload, meta)
         return self._arguments.load(payload)
 
     def __repr__(self) -> str:
@@ -102,6 +118,7 @@ def job(function: Callable[..., Any] | None = None, /, **options: Unpack[JobOpti
         task: Task[..., ..., Any] = Task(function, told)
         for key in (task.name, *told.aliases):
             _register(key, task)
+            watches[key] = Watch(told.warn_bytes, told.max_bytes)
         return task
 
     return decorate if function is None else decorate(function)

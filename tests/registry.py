@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pgqueue.hygiene import watches
 from pgqueue.lifespans import lifespans
 from pgqueue.middlewares import middlewares
 from pgqueue.task import registry
@@ -14,7 +15,8 @@ from pgqueue.task import registry
 def own_registry(request: pytest.FixtureRequest) -> Iterator[None]:
     """For all tests: tests/conftest.py imports it. As it was afterwards."""
     registries: tuple[dict[str, Any], ...] = (registry, middlewares, lifespans)
-    before = [dict(each) for each in registries]
+    before, watched = [dict(each) for each in registries], dict(watches)
+    watches.clear()
     for each in registries:
         for name in [name for name, made in each.items() if not made.where.startswith(f"{request.module.__name__}.")]:
             del each[name]
@@ -22,3 +24,5 @@ def own_registry(request: pytest.FixtureRequest) -> Iterator[None]:
     for each, was in zip(registries, before, strict=True):
         each.clear()
         each.update(was)
+    watches.clear()
+    watches.update(watched)

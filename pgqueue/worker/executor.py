@@ -96,7 +96,7 @@ class Slot:
     async def _run(self, job: ClaimedJob) -> Outcome | None:
         try:
             task = find(job.kind)
-            kwargs = task.arguments(job.args)
+            kwargs = task.arguments(job.args, job.meta)
         except Exception as error:
             return of_misfit(job, error)
         limit = task.timeout if job.timeout is None else job.timeout.total_seconds()

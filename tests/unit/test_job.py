@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgqueue import Job, Secret
+from pgqueue import Job, Secret, SecretWarning
 from pgqueue.errors import InvalidJob
 from pgqueue.job import MAX_ARGS_BYTES, seconds
 
@@ -155,7 +155,8 @@ def test_a_length_of_time_is_seconds_or_a_timedelta(length, expected):
 
 def test_a_job_shows_itself_without_secrets():
     """It ends up in a producer's log, or in the traceback of a failed test."""
-    made = Job("login", {"user": "ada", "password": "hunter2", "pin": {"$secret": 1234}, "code": Secret("abc")})
+    with pytest.warns(SecretWarning, match="argument password of login"):
+        made = Job("login", {"user": "ada", "password": "hunter2", "pin": {"$secret": 1234}, "code": Secret("abc")})
 
     assert "args={'user': 'ada', 'password': '***', 'pin': '***', 'code': ***}" in repr(made)
 

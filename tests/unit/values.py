@@ -46,7 +46,7 @@ class Address(BaseModel):
 class Customer(BaseModel):
     name: str = Field(alias="fullName")
     addresses: list[Address] = []
-    token: UUID = Field(default_factory=uuid4)
+    number: UUID = Field(default_factory=uuid4)
 
 
 @dataclass
