@@ -12,7 +12,7 @@ import psycopg
 from pydantic_core import to_json
 
 from pgqueue.calls import ClaimedJob
-from pgqueue.errors import InvalidJob, TransactionEnded, UnknownKind
+from pgqueue.errors import ArgumentsTooNew, InvalidJob, TransactionEnded, UnknownKind
 from pgqueue.job import RetryPolicy, has_nul
 from pgqueue.retry import Backoff
 
@@ -105,7 +105,7 @@ def of_misfit(job: ClaimedJob, error: BaseException) -> Failed:
     match error:
         case InvalidJob():  # the stored arguments do not fit, and the same arguments never will
             return Failed(job, describe(error), None, None)
-        case UnknownKind():  # a deploy may bring the handler
+        case UnknownKind() | ArgumentsTooNew():  # a deploy may bring the handler
             return Failed(job, describe(error), None, _pause(DEFAULT_BACKOFF, job))
         case _:  # a validator of the application's own
             return of_error(job, None, error)
