@@ -12,14 +12,14 @@
     ├── UnknownKind           no handler is registered under that name          (also a LookupError)
     ├── ArgumentsTooNew       arguments are of a version that this code does not know yet
     ├── JobTimeout            an attempt ran longer than it may                 (also a TimeoutError)
-    ├── LifespanFailed        what a worker makes once could not be made
-    ├── AttemptCancelled      an attempt was told to stop
     ├── ResultTimeout         a job has not ended within the time to wait       (also a TimeoutError)
     ├── ResultGone            a result was kept for a time, and that is over    (also a LookupError)
     ├── NoResult              a job that was waited for ended without a result
     │   ├── JobFailed
     │   ├── JobCancelled
     │   └── JobExpired
+    ├── AttemptCancelled      an attempt was told to stop
+    ├── LifespanFailed        what a worker makes once could not be made
     ├── UnsupportedConnection enqueue was given something it cannot use         (also a TypeError)
     ├── ConfigurationError    a command or decorator was given wrong options    (also a ValueError)
     └── SchemaMismatch        the database's schema is not the one this code speaks
