@@ -11,8 +11,8 @@ from kit.pairs import RESULTS
 
 README = RESULTS.parent / "README.md"
 ORDER = (
-    "drain", "drain_sync", "drain_variants", "enqueue", "enqueue_many", "latency", "ahead", "idle", "snapshot",
-    "houses", "workers", "memory",
+    "drain", "drain_sync", "drain_variants", "enqueue", "enqueue_many", "latency", "ahead", "schedules", "idle",
+    "snapshot", "houses", "workers", "memory",
 )  # fmt: skip
 COSTS = {
     "worker CPU, µs": ("python_cpu", 1),

@@ -261,11 +261,9 @@ def _done(what: str, name: str, json: bool) -> None:
 
 def _row(schedule: monitor.ScheduleInfo) -> list[object]:
     when = f"{schedule.cron} {schedule.tz}" if schedule.cron is not None else f"every {show.text(schedule.every)}"
-    source = (
-        schedule.source
-        if schedule.in_code or schedule.source == "operator"
-        else "not in the code of any running worker"
-    )
+    source = schedule.source
+    if source == "code" and not schedule.in_code and schedule.owner is not None:  # without workers nobody can say
+        source = "not in the code of any running worker"
     times = schedule.next_run_at, schedule.last_run_at
     drift = None if schedule.drift is None else f"{schedule.drift.total_seconds() * 1000:.0f} ms"
     return [schedule.name, schedule.kind, when, schedule.state, *times, schedule.last_state, drift, source]
