@@ -13,11 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pgqueue import errors
 from pgqueue.client import cancel, enqueue, enqueue_many
 from pgqueue.context import JobContext
+from pgqueue.control import Cancel, Discard, Retry, Snooze
+from pgqueue.failure import Failure
 from pgqueue.job import Enqueued, Job
 from pgqueue.lifespans import lifespan
 from pgqueue.middlewares import middleware
 from pgqueue.results import AsyncResults, Handle, Results
-from pgqueue.retry import Backoff
+from pgqueue.retry import Backoff, Custom, Fixed
 from pgqueue.schedule import Schedule, Scheduled, cron, every
 from pgqueue.scheduling import (
     pause_schedule,
@@ -38,15 +40,22 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 __all__ = [
     "AsyncResults",
     "Backoff",
+    "Cancel",
+    "Custom",
+    "Discard",
     "Enqueued",
+    "Failure",
+    "Fixed",
     "Handle",
     "Job",
     "JobContext",
     "Results",
+    "Retry",
     "Schedule",
     "Scheduled",
     "Secret",
     "SecretWarning",
+    "Snooze",
     "Task",
     "cancel",
     "cron",

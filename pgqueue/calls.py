@@ -22,6 +22,9 @@ SCHEMA_REVISION: Final = "0003"
 Cancelling = Literal["cancelled", "asked"]
 """What became of a cancel: the job ended, or it runs and its worker was told to stop it."""
 
+TAKE_UP: Final = 10_000
+"""Jobs that one `take_up` makes ready at most."""
+
 T = TypeVar("T")
 Row = Sequence[Any]
 
@@ -111,10 +114,15 @@ def retry(id: int) -> Call[None]:
 # What a worker calls
 
 
-def register(name: str, host: str, pid: int, version: str, queues: str) -> Call[int]:
-    """Makes a worker known; the answer is its id. queues: JSON text {"queue": slots}."""
-    sql = "select pgqueue.register(%(name)s, %(host)s, %(pid)s, %(version)s, %(queues)s::jsonb)"
-    return Call(sql, {"name": name, "host": host, "pid": pid, "version": version, "queues": queues}, _first)
+def register(name: str, host: str, pid: int, version: str, queues: str, kinds: str) -> Call[int]:
+    """Makes a worker known; the answer is its id.
+
+    queues:  JSON text {"queue": slots}.
+    kinds:   JSON text {"kind": kind of its on_failed hook, or null}.
+    """
+    sql = "select pgqueue.register(%(name)s, %(host)s, %(pid)s, %(version)s, %(queues)s::jsonb, %(kinds)s::jsonb)"
+    params = {"name": name, "host": host, "pid": pid, "version": version, "queues": queues, "kinds": kinds}
+    return Call(sql, params, _first)
 
 
 def heartbeat(worker: int, running: int, stopping: bool) -> Call[None]:
@@ -197,10 +205,15 @@ def fail(
     errors: Sequence[str],
     tracebacks: Sequence[str | None],
     retry_in: Sequence[timedelta | None],
+    fingerprints: Sequence[str | None],
 ) -> Call[list[int]]:
-    """Records failed attempts; the answer is the ids whose claim was lost. retry_in None: never again."""
+    """Records failed attempts; the answer is the ids whose claim was lost.
+
+    retry_in:      None: never again.
+    fingerprints:  None: that of the error's type.
+    """
     sql = """select * from pgqueue.fail(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[], %(errors)s::text[],
-        %(tracebacks)s::text[], %(retry_in)s::interval[])"""
+        %(tracebacks)s::text[], %(retry_in)s::interval[], %(fingerprints)s::text[])"""
     params = {
         "worker": worker,
         "ids": ids,
@@ -208,8 +221,36 @@ def fail(
         "errors": errors,
         "tracebacks": tracebacks,
         "retry_in": retry_in,
+        "fingerprints": fingerprints,
     }
     return Call(sql, params, _column)
+
+
+def snooze(
+    worker: int, ids: Sequence[int], claims: Sequence[int], delays: Sequence[timedelta], reasons: Sequence[str]
+) -> Call[list[int]]:
+    """Lets jobs start again later; the answer is the ids whose claim was lost."""
+    sql = """select * from pgqueue.snooze(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[], %(delays)s::interval[],
+        %(reasons)s::text[])"""
+    return Call(sql, {"worker": worker, "ids": ids, "claims": claims, "delays": delays, "reasons": reasons}, _column)
+
+
+def set_aside(worker: int, ids: Sequence[int], claims: Sequence[int]) -> Call[list[int]]:
+    """Lets jobs wait for a worker that knows their kind; the answer is the ids whose claim was lost."""
+    sql = "select * from pgqueue.set_aside(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[])"
+    return Call(sql, {"worker": worker, "ids": ids, "claims": claims}, _column)
+
+
+def take_up(worker: int) -> Call[int]:
+    """Makes jobs ready that waited for a worker of this one's kinds; the answer is how many, to ask again while it is
+    TAKE_UP."""
+    return Call("select pgqueue.take_up(%(worker)s, %(limit)s)", {"worker": worker, "limit": TAKE_UP}, _first)
+
+
+def abandon(worker: int, ids: Sequence[int], claims: Sequence[int], reasons: Sequence[str | None]) -> Call[list[int]]:
+    """Ends running jobs as cancelled; the answer is the ids whose claim was lost. reasons None: of who asked for it."""
+    sql = "select * from pgqueue.abandon(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[], %(reasons)s::text[])"
+    return Call(sql, {"worker": worker, "ids": ids, "claims": claims, "reasons": reasons}, _column)
 
 
 def release(worker: int, ids: Sequence[int], claims: Sequence[int]) -> Call[list[int]]:

@@ -103,6 +103,8 @@ class AttemptInfo:
     error: str
     traceback: str | None
     """None when the worker died."""
+    fingerprint: str
+    """The same for errors of one type from one place, whatever their message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from pgqueue.errors import ConfigurationError, InvalidJob
+from pgqueue.failure import check_hook, hook_of
 from pgqueue.hygiene import MAX_BYTES, WARN_BYTES
 from pgqueue.job import (
     DEFAULT_MAX_ATTEMPTS,
@@ -21,6 +22,8 @@ from pgqueue.job import (
     seconds,
     show,
 )
+from pgqueue.retry import AnyBackoff, backoff_of
+from pgqueue.retry_on import Errors, Which, errors_of
 from pgqueue.versions import Upcaster, Versions
 
 
@@ -32,7 +35,10 @@ class JobOptions(TypedDict, total=False):
     priority: int
     max_attempts: int
     timeout: Seconds | None
-    backoff: RetryPolicy | None
+    backoff: AnyBackoff | None
+    retry_on: Which | None
+    give_up_on: Which | None
+    on_failed: Callable[..., Any] | None
     aliases: Iterable[str]
     transactional: bool
     result_ttl: Seconds | None
@@ -51,7 +57,13 @@ class TaskOptions:
     priority:      0 (first) to 9 (last).
     max_attempts:  the attempt after which a failure is final.
     timeout:       longest run time of one attempt, seconds (`@job` takes a timedelta too); None for no limit.
-    backoff:       pauses between attempts: a `Backoff`, or anything with its method `pause`; `Backoff()` unless given.
+    backoff:       pauses between attempts: a `Backoff`, `Fixed` or `Custom`, seconds for one that is always the same, a
+                   function of the attempt (and the error), or anything with the method `pause(attempt)`; `Backoff()`
+                   unless given.
+    retry_on:      after which errors there is another attempt: a class, several, or a function of the error; None: all.
+    give_up_on:    after which there is none, in the same forms; comes first. The job is a dead letter at once.
+    on_failed:     what to run once when a job ended as failed: a function that takes a `Failure`, or a task whose one
+                   argument is `failure`. It runs as a job of its own.
     aliases:       former names, under which waiting jobs still run.
     transactional: give the handler a connection whose transaction also records that the job completed.
     result_ttl:    for how long a result can be read, seconds (`@job` takes a timedelta too); None: as long as its job.
@@ -70,6 +82,9 @@ class TaskOptions:
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     timeout: float | None = None
     backoff: RetryPolicy | None = None
+    retry_on: Errors | None = None
+    give_up_on: Errors | None = None
+    on_failed: Callable[..., Any] | None = None
     aliases: tuple[str, ...] = ()
     transactional: bool = False
     result_ttl: float | None = None
@@ -101,8 +116,10 @@ class TaskOptions:
         check_whole("max_bytes", self.max_bytes, 2, MAX_BYTES, f"use 2 to {MAX_BYTES}")
         if not isinstance(self.transactional, bool):
             raise ConfigurationError(f"transactional {show(self.transactional)} is neither True nor False")
-        if self.backoff is not None and not isinstance(self.backoff, RetryPolicy):
-            raise ConfigurationError(f"backoff {show(self.backoff)} has no method pause(attempt)")
+        if self.on_failed is not None:
+            check_hook(self.on_failed)
+            for kind in (self.name, *self.aliases):
+                check_kind(hook_of(kind))
 
 
 def _normal(function: Callable[..., Any], given: JobOptions) -> dict[str, Any]:
@@ -113,6 +130,9 @@ def _normal(function: Callable[..., Any], given: JobOptions) -> dict[str, Any]:
     for name in ("timeout", "result_ttl"):
         if options.get(name) is not None:
             options[name] = seconds(name, options[name])
+    options["backoff"] = backoff_of(options.get("backoff"))
+    for which in ("retry_on", "give_up_on"):
+        options[which] = errors_of(which, options.get(which))
     if "aliases" in options:
         many = options["aliases"]
         options["aliases"] = (many,) if isinstance(many, str) else tuple(many)

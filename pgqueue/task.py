@@ -16,6 +16,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overlo
 from pgqueue.arguments import Arguments
 from pgqueue.context import JobContext
 from pgqueue.errors import ConfigurationError, UnknownKind
+from pgqueue.failure import HOOK_TIMEOUT, as_handler, hook_of
 from pgqueue.hygiene import Watch, watches
 from pgqueue.job import Job, show
 from pgqueue.options import JobOptions, TaskOptions
@@ -116,9 +117,12 @@ def job(function: Callable[..., Any] | None = None, /, **options: Unpack[JobOpti
         _check_function(function)
         told = TaskOptions.of(function, options)
         task: Task[..., ..., Any] = Task(function, told)
+        hook = None if told.on_failed is None else _hook(task, told.on_failed)
         for key in (task.name, *told.aliases):
             _register(key, task)
             watches[key] = Watch(told.warn_bytes, told.max_bytes)
+            if hook is not None:
+                _register(hook_of(key), hook)
         return task
 
     return decorate if function is None else decorate(function)
@@ -143,6 +147,22 @@ def find(kind: str) -> Task[..., ..., Any]:
         known = ", ".join(sorted(registry)) or "none"
         raise UnknownKind(f"no handler is registered under {kind!r}; known here: {known}")
     return task
+
+
+def kinds() -> dict[str, str | None]:
+    """What this process has handlers for, aliases included: kind → kind of its on_failed hook, None without one."""
+    return {kind: hook if (hook := hook_of(kind)) in registry else None for kind in registry}
+
+
+def _hook(task: Task[..., ..., Any], given: Callable[..., Any]) -> Task[..., ..., Any]:
+    """The handler of the jobs that a task's failures enqueue."""
+    if not isinstance(given, Task):
+        return Task(as_handler(given), TaskOptions(name=hook_of(task.name), max_attempts=1, timeout=HOOK_TIMEOUT))
+    if list(given._arguments.signature.parameters) != ["failure"]:
+        raise ConfigurationError(
+            f"@job of {task.where}: on_failed {given._arguments.shown} must take one argument, failure: Failure"
+        )
+    return given
 
 
 def _register(kind: str, task: Task[..., ..., Any]) -> None:

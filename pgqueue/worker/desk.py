@@ -12,33 +12,35 @@ from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, 
 from dataclasses import dataclass, field
 
 from pgqueue.calls import ClaimedJob
-from pgqueue.worker.outcomes import Completed, Failed, Outcome, Recorded, Released
+from pgqueue.worker.outcomes import Completed, Outcome, Recorded, Released
 from pgqueue.worker.station import MOST, Ask, Station
 
 
 @dataclass(slots=True)
 class Load:
-    """What one lane takes along on one trip. worker: under whose id."""
+    """What one lane takes along on one trip.
+
+    worker:  under whose id.
+    others:  outcomes that are seldom: all but completed ones.
+    """
 
     worker: int
     completed: list[Completed] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
-    released: list[Released] = field(default_factory=list)
+    others: list[Outcome] = field(default_factory=list)
     asks: list[Ask] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.completed or self.failed or self.released or self.asks)
+        return bool(self.completed or self.others or self.asks)
 
     @property
     def outcomes(self) -> list[Outcome]:
         """All that is handed in."""
-        return [*self.completed, *self.failed, *self.released]
+        return [*self.completed, *self.others]
 
     def apart(self) -> Iterator[Load]:
         """A load for each outcome."""
         yield from (Load(self.worker, completed=[outcome]) for outcome in self.completed)
-        yield from (Load(self.worker, failed=[outcome]) for outcome in self.failed)
-        yield from (Load(self.worker, released=[outcome]) for outcome in self.released)
+        yield from (Load(self.worker, others=[outcome]) for outcome in self.others)
 
     @property
     def swept(self) -> bool:
@@ -58,8 +60,7 @@ class Desk:
         self.claimable: int | None = None
         """Jobs that may still be claimed, ever; None for no limit."""
         self._completed: list[Completed] = []
-        self._failed: list[Failed] = []
-        self._released: list[Released] = []
+        self._others: list[Outcome] = []
         self._idle: list[asyncio.Future[bool]] = []
         self._held: dict[int, ClaimedJob] = {}
         self._under_way = 0
@@ -73,13 +74,11 @@ class Desk:
         match outcome:
             case Completed():
                 self._completed.append(outcome)
-            case Failed():
-                self._failed.append(outcome)
-            case Released():
-                self._released.append(outcome)
             case Recorded():
                 self._let_go(outcome.job)
                 self._notice()
+            case _:
+                self._others.append(outcome)
         if self._idle:
             self.poke()
 
@@ -153,7 +152,7 @@ class Desk:
         if self.claimable is not None:
             self.claimable += sum(ask.wanted for ask in load.asks)
         if load.worker == self.worker:
-            self._completed[:0], self._failed[:0], self._released[:0] = load.completed, load.failed, load.released
+            self._completed[:0], self._others[:0] = load.completed, load.others
         self._notice()
         self.poke()
 
@@ -210,8 +209,7 @@ class Desk:
         self.worker = worker
         self._held.clear()
         self._completed.clear()
-        self._failed.clear()
-        self._released.clear()
+        self._others.clear()
         for station in self.stations.values():
             station.buffer.clear()
         self.poke()
@@ -229,8 +227,7 @@ class Desk:
         return not (
             self._under_way
             or self._completed
-            or self._failed
-            or self._released
+            or self._others
             or any(station.running or station.buffer for station in stations)
         )
 
@@ -240,8 +237,8 @@ class Desk:
             await self._change()
 
     def _load(self) -> Load:
-        load = Load(self.worker, self._completed, self._failed, self._released)
-        self._completed, self._failed, self._released = [], [], []
+        load = Load(self.worker, self._completed, self._others)
+        self._completed, self._others = [], []
         if self.closing:  # whatever a bell may want to look at
             return load
         now = time.monotonic()

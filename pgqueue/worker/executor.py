@@ -15,13 +15,12 @@ from typing import Final, Literal
 
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import AttemptCancelled, JobTimeout
-from pgqueue.job import RetryPolicy
-from pgqueue.task import find
+from pgqueue.task import registry
 from pgqueue.worker.calling import Calling
 from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
 from pgqueue.worker.logs import JobLog
-from pgqueue.worker.outcomes import Failed, Outcome, Released, of_error, of_misfit, of_result
+from pgqueue.worker.outcomes import AnyTask, Outcome, Released, Unknown, of_error, of_misfit, of_result
 from pgqueue.worker.station import Station
 
 Cut = Literal["timeout", "cancel", "stop", "lost"]
@@ -71,10 +70,7 @@ class Slot:
             if outcome is None:  # declared dead: somebody else has the job
                 self._desk.vacated()
                 continue
-            if isinstance(outcome, Failed):
-                self._log.failed(outcome, duration)
-            elif not isinstance(outcome, Released):
-                self._log.completed(job, duration)
+            self._log.ended(outcome, duration)
             self._desk.put(outcome)
 
     def holds(self, job: ClaimedJob) -> bool:
@@ -94,11 +90,13 @@ class Slot:
             self.task.cancel()
 
     async def _run(self, job: ClaimedJob) -> Outcome | None:
+        task = registry.get(job.kind)
+        if task is None:
+            return Unknown(job)
         try:
-            task = find(job.kind)
             kwargs = task.arguments(job.args, job.meta)
         except Exception as error:
-            return of_misfit(job, error)
+            return of_misfit(job, task, error)
         limit = task.timeout if job.timeout is None else job.timeout.total_seconds()
         try:
             if limit is not None:
@@ -107,10 +105,10 @@ class Slot:
             result = await self._calling.call(task, job, limit, kwargs, self)
         except BaseException as error:  # whatever a handler raises ends its own job, never the worker
             if not isinstance(error, asyncio.CancelledError) or self._cut is None:
-                return of_error(job, task.backoff, error)
-            return self._was_cut(job, task.backoff, limit)
+                return of_error(job, task, error)
+            return self._was_cut(job, task, limit)
         else:
-            return of_result(job, result, task.options.result_ttl)
+            return of_result(job, task, result)
         finally:
             self.deadline = math.inf
             self._cut = None
@@ -124,13 +122,13 @@ class Slot:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0)  # one that was asked for and has not struck yet strikes here
 
-    def _was_cut(self, job: ClaimedJob, backoff: RetryPolicy | None, limit: float | None) -> Outcome | None:
+    def _was_cut(self, job: ClaimedJob, task: AnyTask, limit: float | None) -> Outcome | None:
         """The outcome of an attempt that `cut` stopped."""
         match self._cut:
             case "timeout":
-                return of_error(job, backoff, JobTimeout(f"stopped after {limit:g} s, its timeout"))
+                return of_error(job, task, JobTimeout(f"stopped after {limit:g} s, its timeout"))
             case "cancel":
-                return of_error(job, backoff, AttemptCancelled(self._reason or "without a reason"))
+                return of_error(job, task, AttemptCancelled(self._reason or "without a reason"))
             case "stop":
                 return Released(job)
             case _:

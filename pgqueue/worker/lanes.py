@@ -22,6 +22,7 @@ from pgqueue.worker.desk import Desk, Load
 from pgqueue.worker.link import Link
 from pgqueue.worker.logs import JobLog, fields, log
 from pgqueue.worker.outcomes import of_refusal
+from pgqueue.worker.reports import reports
 
 LANES: Final = 2
 """Two: one is under way in the server while the jobs of the other run here."""
@@ -152,30 +153,19 @@ class Lane:
                     await self._exchange(alone)
                 except psycopg.DataError as error:
                     refused = [of_refusal(outcome, error) for outcome in alone.outcomes]
-                    await self._exchange(Load(load.worker, failed=refused))
+                    await self._exchange(Load(load.worker, others=refused))
             return await self._exchange(Load(load.worker, asks=load.asks))
 
     async def _exchange(self, load: Load) -> list[ClaimedJob]:
         """Hands in all outcomes of `load` and takes the jobs it asks for, in the order they should start.
 
         An outcome whose claim was lost is dropped and logged, never raised: whoever holds the job now reports in its
-        place. Failures and releases, which are rare, go first, each in a round trip of their own.
+        place. All but the completed ones, which are rare, go first, each kind in a round trip of its own.
         """
         if not load:
             await self.link.execute(PING)
-        if load.failed:
-            call = calls.fail(
-                load.worker,
-                [outcome.job.id for outcome in load.failed],
-                [outcome.job.claims for outcome in load.failed],
-                [outcome.error for outcome in load.failed],
-                [outcome.traceback for outcome in load.failed],
-                [outcome.retry_in for outcome in load.failed],
-            )
+        for call in reports(load.worker, load.others):
             self._log.lost(await self.link.execute(call))
-        if load.released:
-            ids = [outcome.job.id for outcome in load.released]
-            await self.link.execute(calls.release(load.worker, ids, [outcome.job.claims for outcome in load.released]))
         if not (load.completed or load.asks):
             return []
         rows: list[ClaimedJob] = await self.link.execute(_exchange_call(load))

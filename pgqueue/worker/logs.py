@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import ConfigurationError
-from pgqueue.worker.outcomes import Failed
+from pgqueue.worker.outcomes import Cancelled, Completed, Failed, Outcome, Snoozed, Unknown
 
 LINES_PER_SECOND: Final = 100
 
@@ -84,8 +84,24 @@ class JobLog:
         self.worker = worker
         self._lines = 0
         self._quiet = 0
+        self._unknown: set[str] = set()
         self._enabled = job_log.isEnabledFor(logging.INFO)
         self._limit = sys.maxsize if job_log.isEnabledFor(logging.DEBUG) else LINES_PER_SECOND
+
+    def ended(self, outcome: Outcome, duration: float) -> None:
+        """What became of an attempt. duration: seconds the handler ran."""
+        match outcome:
+            case Completed():
+                self.completed(outcome.job, duration)
+            case Failed():
+                self.failed(outcome, duration)
+            case Snoozed(job, delay, reason):
+                about = self._about(job, duration=round(duration, 6), delay=delay.total_seconds(), reason=reason)
+                job_log.info("job snoozed", extra=about)
+            case Cancelled(job, why):
+                job_log.info("job cancelled", extra=self._about(job, duration=round(duration, 6), reason=why))
+            case Unknown(job):
+                self._unknown_kind(job)
 
     def completed(self, job: ClaimedJob, duration: float) -> None:
         """duration: seconds the handler ran."""
@@ -108,6 +124,12 @@ class JobLog:
             job_log.error("job failed for good", extra=about)
         if outcome.traceback:
             job_log.debug("%s", outcome.traceback, extra=fields(id=job.id))
+
+    def _unknown_kind(self, job: ClaimedJob) -> None:
+        """A line for each kind and none for each job: there may be thousands, again and again."""
+        level = logging.DEBUG if job.kind in self._unknown else logging.WARNING
+        self._unknown.add(job.kind)
+        job_log.log(level, "no handler is registered for this kind: its jobs wait for one", extra=self._about(job))
 
     def lost(self, ids: list[int]) -> None:
         """Outcomes that were not recorded: somebody else holds the job now, or it was recorded before."""

@@ -1,10 +1,10 @@
-"""What became of an attempt, as a value. One `match` turns whatever a handler returned or raised into one of these."""
+"""What became of an attempt, as a value. Whatever a handler returned or raised is turned into one of these, here."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import traceback
+import random
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -12,17 +12,27 @@ import psycopg
 from pydantic_core import to_json
 
 from pgqueue.calls import ClaimedJob
-from pgqueue.errors import ArgumentsTooNew, InvalidJob, TransactionEnded, UnknownKind
-from pgqueue.job import RetryPolicy, has_nul
-from pgqueue.retry import Backoff
+from pgqueue.control import Cancel, Control, Discard, Retry, Snooze
+from pgqueue.errors import ArgumentsTooNew, InvalidJob, TransactionEnded
+from pgqueue.job import has_nul
+from pgqueue.retry import pause_after
+from pgqueue.retry_on import retries
+from pgqueue.task import Task
+from pgqueue.worker.description import (
+    MAX_ERROR_CHARS,
+    ascii_only,
+    describe,
+    fingerprint,
+    leaves,
+    message,
+    storable,
+    trace,
+)
+from pgqueue.worker.retry_after import retry_after
 
 MAX_RESULT_BYTES: Final = 1_048_576
-MAX_ERROR_CHARS: Final = 2_000
-MAX_TRACEBACK_CHARS: Final = 20_000
-LONGEST_PAUSE: Final = 10 * 365 * 86_400.0
-"""Seconds. A backoff without a sensible cap would end at a moment that no calendar has."""
-DEFAULT_BACKOFF: Final = Backoff()
-"""For a job whose handler is not known here."""
+
+AnyTask = Task[..., ..., Any]
 
 
 class Completed(NamedTuple):
@@ -46,15 +56,38 @@ class Recorded(NamedTuple):
 class Failed(NamedTuple):
     """The handler raised, timed out, or could not be called.
 
-    error:      type and message, one line.
-    traceback:  where; None when no code of the application was reached.
-    retry_in:   pause before the next attempt, if one is left; None to give up.
+    error:        type and message, one line.
+    traceback:    where; None when no code of the application was reached.
+    retry_in:     pause before the next attempt, if one is left; None to give up.
+    fingerprint:  to count such failures by; None: that of the error's type.
     """
 
     job: ClaimedJob
     error: str
     traceback: str | None
     retry_in: timedelta | None
+    fingerprint: str | None = None
+
+
+class Snoozed(NamedTuple):
+    """It starts again later. The attempt is not counted. reason: shown as its error meanwhile."""
+
+    job: ClaimedJob
+    delay: timedelta
+    reason: str
+
+
+class Cancelled(NamedTuple):
+    """It ends as cancelled. reason: None for that of who asked it to stop."""
+
+    job: ClaimedJob
+    reason: str | None
+
+
+class Unknown(NamedTuple):
+    """Nobody here knows its kind: it waits for a worker that does. The attempt is not counted."""
+
+    job: ClaimedJob
 
 
 class Released(NamedTuple):
@@ -63,108 +96,115 @@ class Released(NamedTuple):
     job: ClaimedJob
 
 
-Outcome = Completed | Recorded | Failed | Released
+Outcome = Completed | Recorded | Failed | Snoozed | Cancelled | Unknown | Released
 
 
-def of_result(job: ClaimedJob, result: Any, ttl: float | None = None) -> Completed | Recorded | Failed:
+def of_result(job: ClaimedJob, task: AnyTask, result: Any) -> Outcome:
     """The outcome of a handler that returned. A result that cannot be stored fails this job alone, for good: running
-    it again would only repeat its effects.
-
-    ttl:  for how many seconds the result can be read; None: as long as the job is kept.
-    """
+    it again would only repeat its effects."""
     if result is None:
         return Completed(job, None)
     if isinstance(result, Recorded):
         return result
+    if isinstance(result, Control) or (isinstance(result, type) and issubclass(result, Control)):
+        return _of_returned(job, task, result)
     try:
         text = to_json(result, inf_nan_mode="constants").decode()
         if "NaN" in text or "Infinity" in text:
             json.loads(text, parse_constant=_refuse_constant)
     except Exception as error:  # a type's own serializer may raise anything
-        return _invalid(job, f"{_type(result)} cannot be stored as JSON: {_text(error)}")
+        return _invalid(job, f"{_type(result)} cannot be stored as JSON: {message(error)}")
     if has_nul(text):
         return _invalid(job, "a string in it holds the character U+0000, which Postgres refuses")
     if len(text) > MAX_RESULT_BYTES:
         size = f"{len(text):,} characters; the limit is {MAX_RESULT_BYTES:,}"
         return _invalid(job, f"it takes {size}: store the data elsewhere and return its key")
+    ttl = task.options.result_ttl
     return Completed(job, text, None if ttl is None else timedelta(seconds=ttl))
 
 
-def of_error(job: ClaimedJob, backoff: RetryPolicy | None, error: BaseException) -> Failed:
+def of_error(job: ClaimedJob, task: AnyTask, error: BaseException) -> Outcome:
     """The outcome of a handler that raised or was stopped."""
+    if isinstance(error, BaseExceptionGroup):  # as a TaskGroup wraps what one of its tasks said
+        inside = list(leaves(error))
+        error = inside[0] if len(inside) == 1 and isinstance(inside[0], Control) else error
+    if isinstance(error, Control):
+        return _of_control(job, task, error)
+    options, mark = task.options, fingerprint(error, task.function.__module__)
+    again = retries(error, options.retry_on, options.give_up_on)
     if isinstance(error, TransactionEnded):  # it would only do it again
-        return Failed(job, describe(error), _traceback(error), None)
-    pause = _pause(backoff or DEFAULT_BACKOFF, job)
+        again = False
+    if again and (asked := retry_after(error)) is not None:
+        reason = f"Retry-After: {asked:g} s, asked for by {describe(error)}"
+        return Snoozed(job, timedelta(seconds=asked), reason[:MAX_ERROR_CHARS])
+    pause = pause_after(options.backoff, job.attempt, error) if again else None
     if isinstance(error, asyncio.CancelledError):
-        return Failed(job, f"CancelledError: {_text(error) or 'the handler was cancelled from inside'}", None, pause)
-    return Failed(job, describe(error), _traceback(error), pause)
+        told = f"CancelledError: {message(error) or 'the handler was cancelled from inside'}"
+        return Failed(job, told, None, pause, mark)
+    return Failed(job, describe(error), trace(error), pause, mark)
 
 
-def of_misfit(job: ClaimedJob, error: BaseException) -> Failed:
-    """The outcome of a job whose handler could not be called."""
+def of_misfit(job: ClaimedJob, task: AnyTask, error: BaseException) -> Outcome:
+    """The outcome of a job whose handler could not be called with its arguments."""
     match error:
-        case InvalidJob():  # the stored arguments do not fit, and the same arguments never will
+        case InvalidJob():  # they do not fit, and the same arguments never will
             return Failed(job, describe(error), None, None)
-        case UnknownKind() | ArgumentsTooNew():  # a deploy may bring the handler
-            return Failed(job, describe(error), None, _pause(DEFAULT_BACKOFF, job))
+        case ArgumentsTooNew():  # as a kind that is not known here: a deploy may bring the handler
+            return Snoozed(job, timedelta(seconds=random.uniform(30, 60)), describe(error))
         case _:  # a validator of the application's own
-            return of_error(job, None, error)
+            return of_error(job, task, error)
 
 
-def of_refusal(outcome: Outcome, error: psycopg.DataError) -> Failed:
+def of_refusal(outcome: Outcome, error: psycopg.DataError) -> Outcome:
     """What to report in place of an outcome that the database cannot store."""
     match outcome:
         case Failed():
-            trace = None if outcome.traceback is None else _ascii(outcome.traceback)
-            return outcome._replace(error=_ascii(outcome.error), traceback=trace)
+            text = None if outcome.traceback is None else ascii_only(outcome.traceback)
+            return outcome._replace(error=ascii_only(outcome.error), traceback=text)
+        case Snoozed():
+            return outcome._replace(reason=ascii_only(outcome.reason))
+        case Cancelled(reason=str(reason)):
+            return outcome._replace(reason=ascii_only(reason))
         case _:
-            return _invalid(outcome.job, f"Postgres cannot store it: {_ascii(_text(error))}")
+            return _invalid(outcome.job, f"Postgres cannot store it: {ascii_only(message(error))}")
 
 
-def _pause(policy: RetryPolicy, job: ClaimedJob) -> timedelta:
-    """Until the next attempt. A policy of the application's own that fails must not take the worker along."""
+def _of_control(job: ClaimedJob, task: AnyTask, said: Control) -> Outcome:
+    """The outcome of a handler that said what is to become of its job."""
+    match said:
+        case Snooze():
+            return Snoozed(job, timedelta(seconds=said.delay), _told(said))
+        case Cancel():
+            return Cancelled(job, storable(str(said.reason))[:MAX_ERROR_CHARS])
+        case Discard():
+            pause = None
+        case Retry(delay=float(delay)):
+            pause = timedelta(seconds=delay)
+        case _:
+            pause = pause_after(task.options.backoff, job.attempt, said)
+    where = None if said.__traceback__ is None else trace(said)
+    return Failed(job, _told(said), where, pause, fingerprint(said, task.function.__module__))
+
+
+def _of_returned(job: ClaimedJob, task: AnyTask, result: Any) -> Outcome:
+    """The outcome of a control value that was returned; of a class, as `raise` makes an object of it."""
     try:
-        seconds = float(policy.pause(job.attempt))
-    except Exception:
-        seconds = DEFAULT_BACKOFF.pause(job.attempt)
-    # min() in this order: a pause that is no number becomes the longest.
-    return timedelta(seconds=max(0.0, min(LONGEST_PAUSE, seconds)))
+        said = result() if isinstance(result, type) else result
+    except Exception as error:  # it needs arguments
+        return of_error(job, task, error)
+    return _of_control(job, task, said)
 
 
-def describe(error: BaseException) -> str:
-    """Type and message of an error in one line, whatever its `__str__` does."""
-    text = _text(error)
-    return f"{type(error).__name__}: {text}"[:MAX_ERROR_CHARS] if text else type(error).__name__
-
-
-def _text(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except BaseException as broken:  # an exception whose __str__ raises must not take the worker along
-        text = f"(its message cannot be read: {type(broken).__name__})"
-    return _storable(" ".join(text.split()))
-
-
-def _traceback(error: BaseException) -> str:
-    try:
-        text = "".join(traceback.format_exception(error))
-    except BaseException as broken:
-        text = "".join(traceback.format_tb(error.__traceback__)) + f"(cannot be formatted: {type(broken).__name__})"
-    return _storable(text[-MAX_TRACEBACK_CHARS:])
+def _told(said: Control) -> str:
+    """'Retry: the reason', or that of the error it was raised from."""
+    cause = said.__cause__ or (None if said.__suppress_context__ else said.__context__)
+    if said.reason is None and cause is not None:
+        return f"{type(said).__name__}: {describe(cause)}"[:MAX_ERROR_CHARS]
+    return describe(said)
 
 
 def _invalid(job: ClaimedJob, why: str) -> Failed:
     return Failed(job, f"InvalidResult: {why}"[:MAX_ERROR_CHARS], None, None)
-
-
-def _storable(text: str) -> str:
-    """Without what a Postgres text cannot hold: NUL and lone surrogates."""
-    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
-
-
-def _ascii(text: str) -> str:
-    """For a database whose encoding lacks a character of it."""
-    return text.encode("ascii", errors="backslashreplace").decode()
 
 
 def _type(value: object) -> str:

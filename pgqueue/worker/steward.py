@@ -21,6 +21,7 @@ from pgqueue.calls import Call
 from pgqueue.connections import check_revision, translate
 from pgqueue.errors import InvalidJob, InvalidSchedule, QueueError, SchemaMismatch, WorkerLost
 from pgqueue.schedule import Schedule
+from pgqueue.task import kinds
 from pgqueue.worker.alarm import Alarm
 from pgqueue.worker.connection import WHO, pauses
 from pgqueue.worker.leader import Leader
@@ -78,6 +79,8 @@ class Steward(threading.Thread):
         self._leader = Leader()
         self._worker = 0
         self._attached = False
+        self._taking_up = False
+        """Whether jobs may still wait for the kinds of this worker."""
         self._leaving = threading.Event()
         self.stopping = False
         """Whether the worker was told to stop; goes along with the beats."""
@@ -140,13 +143,17 @@ class Steward(threading.Thread):
             return False
 
     def _register(self) -> None:
-        call = calls.register(
-            self._worker_name, socket.gethostname(), os.getpid(), self._version, json.dumps(dict(self._options.queues))
-        )
+        queues, known = json.dumps(dict(self._options.queues)), json.dumps(kinds())
+        call = calls.register(self._worker_name, socket.gethostname(), os.getpid(), self._version, queues, known)
         worker = self._do(call)
         self._do(schedule_calls.declare(worker, self._schedules, self._declared))
         self._worker, self._attached, self._declared = worker, True, True
+        self._take_up()
         self._on_worker(self._worker)
+
+    def _take_up(self) -> None:
+        """Calls for jobs that waited for a worker of these kinds; if there are many, for the rest at the next turns."""
+        self._taking_up = self._do(calls.take_up(self._worker)) == calls.TAKE_UP
 
     def _lost(self) -> None:
         if self._worker:
@@ -185,6 +192,8 @@ class Steward(threading.Thread):
             self._lost()
         if not self._worker:
             self._register()
+        elif self._taking_up:
+            self._take_up()
         self._ask_for_cancels()
         self._leader.tick(self._do, time.monotonic())
 

@@ -47,7 +47,7 @@ class Transactions:
                 _check_not_ended(job, connection, error)
                 raise
             connection.held = False
-            outcome = of_result(job, result, attempt.task.options.result_ttl)
+            outcome = of_result(job, attempt.task, result)
             if not isinstance(outcome, Completed):
                 _check_not_ended(job, connection, None)
                 return result

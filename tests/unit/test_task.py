@@ -220,7 +220,6 @@ async def test_a_static_method_is_the_function_inside():
         {"name": "my job"},
         {"aliases": ["my job"]},
         {"aliases": [None]},
-        {"backoff": 5},
     ],
 )
 def test_options_that_cannot_work_are_refused(options):
@@ -229,6 +228,37 @@ def test_options_that_cannot_work_are_refused(options):
     def charge() -> None: ...
 
     with pytest.raises(ConfigurationError, match=r"@job of .*charge: .*(; use|positive|no method pause)"):
+        job(**options)(charge)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"backoff": -5}, "backoff -5 is no length of time; give seconds"),
+        ({"backoff": "5"}, "backoff '5' is no pause; give seconds"),
+        ({"backoff": Backoff}, "is no pause; give seconds"),
+        ({"backoff": lambda: 5}, "does not take the number of an attempt"),
+        ({"backoff": lambda attempt, error, more: 5}, "does not take the number of an attempt"),
+        ({"retry_on": int}, "retry_on <class 'int'> is no class of exceptions; give classes"),
+        ({"retry_on": ["ValueError"]}, "retry_on 'ValueError' is no class of exceptions"),
+        ({"retry_on": "ValueError"}, "retry_on 'ValueError' is no class of exceptions"),
+        ({"retry_on": ValueError("x")}, "retry_on ValueError.* is no class of exceptions"),
+        ({"retry_on": [ValueError, None]}, "retry_on None is no class of exceptions"),
+        ({"retry_on": lambda: True}, "does not take"),
+        ({"give_up_on": 5}, "give_up_on 5 is no class of exceptions"),
+        ({"on_failed": "notify"}, "on_failed 'notify' is no function or task; give one that takes a Failure"),
+        ({"on_failed": ValueError}, "is no function or task"),
+        ({"on_failed": lambda: None}, "must take one argument, the Failure"),
+        ({"on_failed": lambda context, failure, more: None}, "must take one argument, the Failure"),
+        ({"on_failed": lambda failure: None, "name": "x" * 250}, "job kind 'xxx.* has 260 characters"),
+    ],
+)
+def test_what_is_said_of_failures_is_checked_at_import(options, told):
+    """Not when the first job fails, at night."""
+
+    def charge() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=f"@job of .*charge: .*{told}"):
         job(**options)(charge)
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from pgqueue import Job, JobContext, enqueue, enqueue_many, job
 from tests.sql.verbs import enqueue as enqueue_in_sql
-from tests.sql.verbs import row, state
+from tests.sql.verbs import row
 from tests.unit.values import VALUES
-from tests.worker.working import attempts, drain, states, until, working
+from tests.worker.working import attempts, drain, states
 
 pytestmark = pytest.mark.integration
 
@@ -60,35 +60,6 @@ async def test_arguments_that_python_cannot_read_fail_their_job_alone(dsn, db, a
     assert (
         "stored arguments do not fit takes" in row(db, "select error from pgqueue.jobs where id = %s", [broken]).error
     )
-
-
-async def test_a_job_of_unknown_kind_waits_for_its_handler(dsn, db):
-    """A rolling deploy: the producer is newer than this worker. The next worker knows the handler."""
-
-    @job
-    async def known():
-        pass
-
-    id = enqueue(db, Job("brand_new", {})).id
-    async with working(dsn):
-        await until(lambda: state(db, id) == "scheduled")
-
-    ((number, error),) = attempts(db, id)
-    assert number == 1
-    assert "no handler is registered under 'brand_new'" in error
-    assert "known here: known" in error
-
-    seen = []
-
-    @job
-    async def brand_new():
-        seen.append(True)
-
-    db.execute("update pgqueue.job set run_at = clock_timestamp()")
-    await drain(dsn)
-
-    assert seen == [True]
-    assert states(db) == ["completed"]
 
 
 async def test_arguments_from_sql_become_what_the_type_hints_say(dsn, db):
