@@ -138,7 +138,7 @@ def pause_after(policy: RetryPolicy | None, attempt: int, error: BaseException) 
         pause = (
             policy.pause(attempt, error) if isinstance(policy, Custom) else (policy or DEFAULT_BACKOFF).pause(attempt)
         )
-        return timedelta(seconds=max(0.0, min(LONGEST_PAUSE, _plain(pause))))
+        return timedelta(seconds=min(LONGEST_PAUSE, _plain(pause)))
     except Exception as broken:
         log.warning("backoff %s failed, so the default decides: %s: %s", show(policy), type(broken).__name__, broken)
         return timedelta(seconds=DEFAULT_BACKOFF.pause(attempt))
@@ -178,7 +178,7 @@ def _range(policy: RetryPolicy, attempt: int) -> tuple[float | None, float | Non
             pauses = [_plain(policy.pause(attempt)) for _ in range(20)]
     except Exception:  # it depends on the error, or is broken: then the default decides when the time comes
         return None, None
-    low, high = (max(0.0, min(LONGEST_PAUSE, pause)) for pause in (min(pauses), max(pauses)))
+    low, high = (min(LONGEST_PAUSE, pause) for pause in (min(pauses), max(pauses)))
     return low, high
 
 
@@ -189,8 +189,8 @@ def _shortened(pause: float, jitter: float) -> float:
 def _plain(pause: object) -> float:
     """Seconds, whatever a function returned. Raises `ValueError` or `TypeError`."""
     length = pause.total_seconds() if isinstance(pause, timedelta) else float(cast("Any", pause))
-    if math.isnan(length):
-        raise ValueError("a pause that is no number")
+    if not length >= 0:
+        raise ValueError(f"a pause of {length} s")
     return length
 
 
