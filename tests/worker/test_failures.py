@@ -84,7 +84,8 @@ def pauses(db):
     """Of all waiting jobs, seconds from their failure to their next attempt."""
     return values(
         db,
-        "select extract(epoch from j.run_at - a.finished_at)::float from pgqueue.job j join pgqueue.attempt a on a.job = j.id",
+        """select extract(epoch from j.run_at - a.finished_at)::float
+           from pgqueue.job j join pgqueue.attempt a on a.job = j.id""",
     )
 
 
