@@ -22,7 +22,7 @@ from pgqueue.errors import ConfigurationError, InvalidJob
 from pgqueue.job import show
 from pgqueue.redaction import hides, is_secret_name, redact
 from pgqueue.roundtrip import certain, refusal, same
-from pgqueue.secret import FAULT, HIDDEN
+from pgqueue.secret import FAULT, HIDDEN, Secret
 
 
 class Arguments:
@@ -42,6 +42,8 @@ class Arguments:
         self.signature = inspect.Signature(parameters[1:] if self.takes_context else parameters)
         self.shown = f"{name}{_shown(self.signature)}"
         """The function as messages name it."""
+        self.secret = any(_holds_secret(one.annotation) for one in self.signature.parameters.values())
+        """Whether a parameter is a `Secret`."""
         self._names = {f"a{i}": parameter for i, parameter in enumerate(self.signature.parameters)}
         self._model = _model(name, self.signature)
         self._doubtful = [
@@ -162,6 +164,10 @@ def _shown(signature: inspect.Signature) -> inspect.Signature:
             for one in signature.parameters.values()
         ]
     )
+
+
+def _holds_secret(hint: Any) -> bool:
+    return hint is Secret or typing.get_origin(hint) is Secret or any(map(_holds_secret, typing.get_args(hint)))
 
 
 class _Hidden:

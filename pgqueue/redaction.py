@@ -78,17 +78,13 @@ def scrub(text: str, found: Iterable[str]) -> str:
 
 
 def _spellings(value: object) -> Iterator[str]:
-    """How a message may show a value: bare, in quotes or JSON with what must be escaped, in a URL, or in one line."""
+    """How a message may show a value: bare, in one line, in a URL, in JSON; quoted, or quoted within a quotation."""
     bare = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
-    yield from {
-        spelling
-        for spelling in (
-            bare,
-            repr(value)[2:-1] if isinstance(value, bytes) else repr(bare)[1:-1],
-            json.dumps(bare)[1:-1],
-            json.dumps(bare, ensure_ascii=False)[1:-1],
-            quote(bare, safe="", errors="replace"),
-            " ".join(bare.split()),
-        )
-        if len(spelling) >= SHORTEST
-    }
+    found = {bare, " ".join(bare.split()), quote(bare, safe="", errors="replace")}
+    found |= {json.dumps(bare)[1:-1], json.dumps(bare, ensure_ascii=False)[1:-1]}
+    if isinstance(value, bytes):
+        found.add(repr(value)[2:-1])
+    for _ in range(2):
+        # With both quotes in front of it, repr must escape one of them.
+        found |= {form for one in found for form in (repr(one)[1:-1], repr("\"'" + one)[4:-1])}
+    yield from (one for one in found if len(one) >= SHORTEST)

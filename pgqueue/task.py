@@ -53,6 +53,7 @@ class Task(Generic[P, C, R]):
         self._meta = self._versions.meta
         self._arguments = Arguments(self.name, function)
         self.takes_context = self._arguments.takes_context
+        self.takes_secrets = self._arguments.secret
 
     def __call__(self, /, *args: C.args, **kwargs: C.kwargs) -> R:
         """Calls the function, here and now."""

@@ -19,8 +19,9 @@ from pgqueue.task import registry
 from pgqueue.worker.calling import Calling
 from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
+from pgqueue.worker.hiding import hidden
 from pgqueue.worker.logs import JobLog
-from pgqueue.worker.outcomes import AnyTask, Outcome, Released, Unknown, of_error, of_misfit, of_result
+from pgqueue.worker.outcomes import AnyTask, Completed, Outcome, Released, Unknown, of_error, of_misfit, of_result
 from pgqueue.worker.station import Station
 
 Cut = Literal["timeout", "cancel", "stop", "lost"]
@@ -70,6 +71,8 @@ class Slot:
             if outcome is None:  # declared dead: somebody else has the job
                 self._desk.vacated()
                 continue
+            if type(outcome) is not Completed:
+                outcome = hidden(outcome)
             self._log.ended(outcome, duration)
             self._desk.put(outcome)
 

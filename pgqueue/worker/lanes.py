@@ -19,6 +19,7 @@ from pgqueue.calls import ClaimedJob
 from pgqueue.errors import WorkerLost
 from pgqueue.worker.connection import PING, PING_AFTER, pauses
 from pgqueue.worker.desk import Desk, Load
+from pgqueue.worker.hiding import hidden
 from pgqueue.worker.link import Link
 from pgqueue.worker.logs import JobLog, fields, log
 from pgqueue.worker.outcomes import of_refusal
@@ -152,7 +153,7 @@ class Lane:
                 try:
                     await self._exchange(alone)
                 except psycopg.DataError as error:
-                    refused = [of_refusal(outcome, error) for outcome in alone.outcomes]
+                    refused = [hidden(of_refusal(outcome, error)) for outcome in alone.outcomes]
                     await self._exchange(Load(load.worker, others=refused))
             return await self._exchange(Load(load.worker, asks=load.asks))
 

@@ -4,8 +4,9 @@ import pytest
 
 from pgqueue import Job, enqueue, job
 from pgqueue.client import retry
+from pgqueue.task import registry
 from tests.sql.verbs import row, value
-from tests.worker.working import attempts, drain, states
+from tests.worker.working import attempts, drain, states, until, working
 
 pytestmark = pytest.mark.integration
 
@@ -58,4 +59,33 @@ async def test_an_upcaster_that_fails_fails_its_job_readably_and_it_can_be_retri
     retry(db, id)
     await drain(dsn)
 
+    assert states(db) == ["completed"]
+
+
+async def test_a_job_of_a_version_to_come_waits_for_newer_code_without_an_attempt(dsn, db):
+    """The producer was deployed first. The old worker must neither run it with half of its arguments nor fail it."""
+    seen = []
+
+    def old(cents: int):
+        raise AssertionError("never called")
+
+    def new(cents: int, currency: str):
+        seen.append((cents, currency))
+
+    job(name="charge")(old)
+    id = enqueue(db, Job("charge", {"cents": 5, "currency": "EUR"}, meta={"version": 2}, max_attempts=1)).id
+    async with working(dsn):
+        await until(lambda: "version 2" in (value(db, "select error from pgqueue.jobs where id = %s", [id]) or ""))
+
+    waiting = row(db, "select state, attempt, error from pgqueue.jobs where id = %s", [id])
+    assert waiting.attempt == 0
+    assert waiting.state == "scheduled"
+    assert "charge here is at version 1" in waiting.error
+
+    registry.clear()
+    job(name="charge", version=2, upcasters={1: lambda args: {**args, "currency": "EUR"}})(new)
+    db.execute("update pgqueue.job set run_at = clock_timestamp()")
+    await drain(dsn)
+
+    assert seen == [(5, "EUR")]
     assert states(db) == ["completed"]
