@@ -160,6 +160,17 @@ class ScheduleInfo:
     changed_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownKindInfo:
+    """A kind whose jobs wait because no worker has a handler for it."""
+
+    kind: str
+    queue: str
+    jobs: int
+    since: datetime
+    """When the first of them was found."""
+
+
 _JOBS: Final = """
 select {columns} from pgqueue.jobs v
 where (cast(%(queue)s as text) is null or v.queue = %(queue)s)
@@ -173,6 +184,12 @@ order by v.id desc limit %(limit)s
 def queues(connection: psycopg.Connection[Any]) -> list[QueueStats]:
     """Every queue that has jobs or settings, by name."""
     return _read(connection, QueueStats, "select {columns} from pgqueue.queue_stats v order by v.queue", {})
+
+
+def unknown_kinds(connection: psycopg.Connection[Any]) -> list[UnknownKindInfo]:
+    """Kinds whose jobs wait for a worker that has a handler for them, by name and queue."""
+    sql = "select {columns} from pgqueue.unknown_kinds v order by v.kind, v.queue"
+    return _read(connection, UnknownKindInfo, sql, {})
 
 
 def workers(connection: psycopg.Connection[Any], *, stopped: bool = False) -> list[WorkerInfo]:

@@ -69,7 +69,10 @@ def show_(id: Id, json: show.Json = False, dsn: Dsn = None, embedded: Embedded =
     for name in monitor.JobInfo.__slots__:
         typer.echo(f"{name:<14}{show.text(getattr(job, name))}")
     for attempt in attempts:
-        typer.echo(f"\nattempt {attempt.attempt}, worker {attempt.worker}, ended {show.text(attempt.finished_at)}")
+        typer.echo(
+            f"\nattempt {attempt.attempt}, worker {attempt.worker}, ended {show.text(attempt.finished_at)}, "
+            f"fingerprint {show.text(attempt.fingerprint)}"
+        )
         typer.echo(f"  {show.text(attempt.error)}")
         for line in (attempt.traceback or "").splitlines():
             typer.echo(f"    {show.printable(line)}")

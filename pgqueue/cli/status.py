@@ -14,6 +14,7 @@ QUEUE_COLUMNS = (
     "queue", "ready", "scheduled", "running", "completed", "failed", "cancelled", "expired", "oldest ready",
 )  # fmt: skip
 WORKER_COLUMNS = ("id", "worker", "state", "running", "queues", "version", "started", "heartbeat")
+UNKNOWN_COLUMNS = ("kind", "queue", "jobs", "since")
 
 
 def status(
@@ -22,7 +23,7 @@ def status(
     json: show.Json = False,
     all: Annotated[bool, typer.Option("--all", help="Also the workers that ended in order within a day.")] = False,
 ) -> None:
-    """Show queues with their jobs by state, and workers.
+    """Show queues with their jobs by state, workers, and kinds of jobs that no worker knows.
 
     \b
     Examples:
@@ -31,8 +32,9 @@ def status(
     """
     with connected(dsn, embedded) as connection:
         queues, workers = monitor.queues(connection), monitor.workers(connection, stopped=all)
+        unknown = monitor.unknown_kinds(connection)
     if json:
-        show.as_json({"queues": queues, "workers": workers})
+        show.as_json({"queues": queues, "workers": workers, "unknown_kinds": unknown})
         return
     if queues:
         show.table(QUEUE_COLUMNS, [[getattr(queue, name) for name in monitor.QueueStats.__slots__] for queue in queues])
@@ -43,6 +45,9 @@ def status(
         show.table(WORKER_COLUMNS, map(_row, workers))
     else:
         typer.echo("no workers")
+    if unknown:
+        typer.echo("\nJobs that wait because no worker has a handler for their kind:")
+        show.table(UNKNOWN_COLUMNS, [[each.kind, each.queue, each.jobs, each.since] for each in unknown])
 
 
 def _row(worker: monitor.WorkerInfo) -> list[object]:

@@ -81,7 +81,7 @@ def test_status_counts(pgqueue, db, dead):
 def test_status_of_nothing(pgqueue):
     """Not an empty table."""
     assert pgqueue("status").stdout == "no jobs yet\n\nno workers\n"
-    assert answer(pgqueue("status", "--json")) == {"queues": [], "workers": []}
+    assert answer(pgqueue("status", "--json")) == {"queues": [], "workers": [], "unknown_kinds": []}
 
 
 def test_status_leaves_out_who_ended_in_order(pgqueue, db):
