@@ -11,6 +11,7 @@ and `pgqueue worker --app myapp.jobs --queue billing` runs it.
 from importlib.metadata import PackageNotFoundError, version
 
 from pgqueue import errors
+from pgqueue.batch import Batch, Item
 from pgqueue.client import cancel, enqueue, enqueue_many
 from pgqueue.context import JobContext
 from pgqueue.control import Cancel, Discard, Retry, Snooze
@@ -40,6 +41,7 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 __all__ = [
     "AsyncResults",
     "Backoff",
+    "Batch",
     "Cancel",
     "Custom",
     "Discard",
@@ -47,6 +49,7 @@ __all__ = [
     "Failure",
     "Fixed",
     "Handle",
+    "Item",
     "Job",
     "JobContext",
     "Results",

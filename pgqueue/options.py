@@ -41,6 +41,7 @@ class JobOptions(TypedDict, total=False):
     on_failed: Callable[..., Any] | None
     aliases: Iterable[str]
     transactional: bool
+    batch: int | None
     result_ttl: Seconds | None
     version: int
     upcasters: Mapping[int, Upcaster]
@@ -66,6 +67,7 @@ class TaskOptions:
                    argument is `failure`. It runs as a job of its own.
     aliases:       former names, under which waiting jobs still run.
     transactional: give the handler a connection whose transaction also records that the job completed.
+    batch:         how many jobs the handler takes at once, at most 1,000; None: it takes one, without a `Batch`.
     result_ttl:    for how long a result can be read, seconds (`@job` takes a timedelta too); None: as long as its job.
     version:       that of its parameters, from 1; raise it when jobs that wait would no longer fit.
     upcasters:     for each former version a function that takes the arguments of a job of that version, as JSON holds
@@ -87,6 +89,7 @@ class TaskOptions:
     on_failed: Callable[..., Any] | None = None
     aliases: tuple[str, ...] = ()
     transactional: bool = False
+    batch: int | None = None
     result_ttl: float | None = None
     version: int = 1
     upcasters: Mapping[int, Upcaster] = field(default_factory=dict)
@@ -114,6 +117,8 @@ class TaskOptions:
         if self.warn_bytes is not None:
             check_whole("warn_bytes", self.warn_bytes, 0, MAX_BYTES, f"use 0 to {MAX_BYTES}, or None for never")
         check_whole("max_bytes", self.max_bytes, 2, MAX_BYTES, f"use 2 to {MAX_BYTES}")
+        if self.batch is not None:
+            check_whole("batch", self.batch, 1, 1_000, "use 1 to 1000")
         if not isinstance(self.transactional, bool):
             raise ConfigurationError(f"transactional {show(self.transactional)} is neither True nor False")
         if self.on_failed is not None:

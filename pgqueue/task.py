@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from pgqueue.arguments import Arguments
+from pgqueue.batch import Batch, of_one, takes_batch
 from pgqueue.context import JobContext
 from pgqueue.errors import ConfigurationError, UnknownKind
 from pgqueue.failure import HOOK_TIMEOUT, as_handler, hook_of
@@ -27,6 +28,8 @@ P = ParamSpec("P")
 C = ParamSpec("C")
 """Arguments of the function: those of the job, after the context if it takes one."""
 R = TypeVar("R")
+T = TypeVar("T")
+"""What one job of a batch handler is made with."""
 
 registry: dict[str, Task[..., ..., Any]] = {}
 """Every task of this process, by name and by alias."""
@@ -51,7 +54,12 @@ class Task(Generic[P, C, R]):
         self.is_async = inspect.iscoroutinefunction(function)
         self._versions = Versions(options.version, options.upcasters)
         self._meta = self._versions.meta
-        self._arguments = Arguments(self.name, function)
+        one: Callable[..., Any] = function
+        self.takes_batch: str | None = None
+        """Which parameter takes the batch; None if it takes the arguments of one job."""
+        if options.batch is not None:
+            one, self.takes_batch = of_one(function, self.name)
+        self._arguments = Arguments(self.name, one)
         self.takes_context = self._arguments.takes_context
         self.takes_secrets = self._arguments.secret
 
@@ -117,6 +125,8 @@ def job(function: Callable[..., Any] | None = None, /, **options: Unpack[JobOpti
             function = function.__func__
         _check_function(function)
         told = TaskOptions.of(function, options)
+        if told.batch is None and takes_batch(function):
+            raise ConfigurationError(f"{told.name} takes a Batch; say how many at most: @job(batch=100)")
         task: Task[..., ..., Any] = Task(function, told)
         hook = None if told.on_failed is None else _hook(task, told.on_failed)
         for key in (task.name, *told.aliases):
@@ -131,6 +141,12 @@ def job(function: Callable[..., Any] | None = None, /, **options: Unpack[JobOpti
 
 class _Decorator(typing.Protocol):
     """What `@job(…)` with options returns."""
+
+    @overload
+    def __call__(self, function: Callable[[JobContext, Batch[T]], R], /) -> Task[[T], [JobContext, Batch[T]], R]: ...
+
+    @overload
+    def __call__(self, function: Callable[[Batch[T]], R], /) -> Task[[T], [Batch[T]], R]: ...
 
     @overload
     def __call__(

@@ -16,6 +16,7 @@ from typing import Final, Literal
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import AttemptCancelled, JobTimeout
 from pgqueue.task import registry
+from pgqueue.worker.batching import Assembly, alike
 from pgqueue.worker.calling import Calling
 from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
@@ -96,6 +97,8 @@ class Slot:
         task = registry.get(job.kind)
         if task is None:
             return Unknown(job)
+        if task.takes_batch is not None:
+            return await self._run_batch(task, job)
         try:
             kwargs = task.arguments(job.args, job.meta)
         except Exception as error:
@@ -112,6 +115,44 @@ class Slot:
             return self._was_cut(job, task, limit)
         else:
             return of_result(job, task, result)
+        finally:
+            self.deadline = math.inf
+            self._cut = None
+            if self.task is not None and self.task.cancelling():
+                await self._calm(self.task)
+
+    async def _run_batch(self, task: AnyTask, first: ClaimedJob) -> Outcome | None:
+        """Runs a job together with those of its kind that wait. Puts down what became of them; the last is returned."""
+        whole = Assembly(task, [first, *self.station.take_alike(alike(task), task.options.batch or 1)])
+        outcomes = await self._call_batch(whole) if whole.jobs else []
+        if outcomes is None:
+            return None
+        *others, last = [*whole.misfits, *outcomes]
+        for outcome in others:
+            self._log.ended(outcome, time.monotonic() - self.since)
+            self._desk.put(outcome)
+        return last
+
+    async def _call_batch(self, whole: Assembly) -> list[Outcome] | None:
+        limit = whole.limit
+        self.job = face = whole.face
+        try:
+            if limit is not None:
+                self.deadline = time.monotonic() + limit
+                self._deadlines.add(self)
+            result = await self._calling.call(whole.task, face, limit, whole.arguments, self)
+        except BaseException as error:
+            if not isinstance(error, asyncio.CancelledError) or self._cut is None:
+                return whole.raised(error)
+            match self._cut:
+                case "timeout":
+                    return whole.raised(JobTimeout(f"stopped after {limit:g} s, its timeout"))
+                case "stop":
+                    return whole.released()
+                case _:
+                    return None
+        else:
+            return whole.returned(result)
         finally:
             self.deadline = math.inf
             self._cut = None

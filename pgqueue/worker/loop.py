@@ -7,6 +7,7 @@ watch     notices connections that do not answer any more           watch.py, li
 desk      where lanes and slots meet; a station for each queue      desk.py, station.py
 slots     coroutines that run jobs                                  executor.py, deadlines.py
 calling   how a handler is called: in the loop, in a thread         calling.py, threads.py
+batching  many jobs in one slot                                     batching.py
 pool      connections that handlers write on, opened when needed    pool.py, held.py, transaction.py, once.py
 lifespans what is made once and handed to handlers                  lifespans.py
 """
@@ -24,6 +25,7 @@ from typing import Any, Final
 
 from pgqueue.lifespans import lifespans
 from pgqueue.schedule import declared
+from pgqueue.worker.batching import per_slot
 from pgqueue.worker.bell import Bell
 from pgqueue.worker.calling import Calling
 from pgqueue.worker.deadlines import Deadlines
@@ -63,7 +65,7 @@ class Worker:
         self._hurry = asyncio.Event()
         self._failure: Exception | None = None
         now = time.monotonic()
-        self._desk = Desk(Station(queue, slots, now) for queue, slots in self.options.queues.items())
+        self._desk = Desk(Station(queue, slots, now, per_slot(queue)) for queue, slots in self.options.queues.items())
         self._desk.claimable = self.options.max_jobs
         self._log = JobLog(self.name)
         self._slots: list[Slot] = []

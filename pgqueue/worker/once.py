@@ -40,6 +40,8 @@ class Steps:
 
     def once(self, context: JobContext, key: str, function: Callable[..., Any] | None, step: Callable[[], Any]) -> Any:
         """See `JobContext.once`. step: calls the function. In an async handler the answer is an awaitable."""
+        if not context._claims:
+            raise ConfigurationError(f"ctx.once is for one job, and {context.kind} takes many at once")
         _check_key(key)
         script = self._take(context, key, step) if function is not None else self._note(context, key)
         try:

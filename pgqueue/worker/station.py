@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -37,7 +37,8 @@ class Ask:
 class Station:
     """A queue's place in this worker. Touched by the event loop only."""
 
-    def __init__(self, queue: str, slots: int, now: float) -> None:
+    def __init__(self, queue: str, slots: int, now: float, per_slot: float = 1.0) -> None:
+        """per_slot: how many jobs a slot takes at once, more than one where there are batches; the rest it learns."""
         self.queue = queue
         self.slots = slots
         self.open = True
@@ -46,6 +47,7 @@ class Station:
         """Set when a sweep found fewer jobs than asked for: time to think of sleeping."""
         self.buffer: deque[ClaimedJob] = deque()
         self.running = 0
+        self._per_slot = per_slot
         self._taken = 0
         self._taken_before = 0
         self._asked = 0
@@ -66,7 +68,7 @@ class Station:
         """What to ask for now, at most `most` jobs; None for nothing. Ends in `receive` or `unask`."""
         if not self.open:
             return None
-        free = self.slots - self.running - len(self.buffer) - self._asked
+        free = int((self.slots - self.running) * self._per_slot) - len(self.buffer) - self._asked
         wanted = min(MOST, most, free + self._prefetch(now))
         if wanted <= 0:
             return None
@@ -134,7 +136,21 @@ class Station:
         """The next job to run; it counts as running."""
         self.running += 1
         self._taken += 1
+        if self._per_slot > 1:  # fewer are asked for if what comes is no batch
+            self._per_slot += (1 - self._per_slot) / 20
         return self.buffer.popleft()
+
+    def take_alike(self, alike: Callable[[ClaimedJob], bool], batch: int) -> list[ClaimedJob]:
+        """Those that wait and run together with the job that was just taken. batch: how many run at once, with it."""
+        self._per_slot = float(batch)
+        taken: list[ClaimedJob] = []
+        left: list[ClaimedJob] = []
+        while self.buffer and len(taken) < batch - 1:
+            job = self.buffer.popleft()
+            (taken if alike(job) else left).append(job)
+        self.buffer.extendleft(reversed(left))
+        self._taken += len(taken)
+        return taken
 
     def stalled(self) -> bool:
         """Whether jobs wait here and none was taken since this was last asked: all slots have long ones."""

@@ -18,7 +18,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from pgqueue import calls
-from pgqueue.calls import ClaimedJob
+from pgqueue.calls import Call, ClaimedJob
 from pgqueue.errors import TransactionEnded
 from pgqueue.worker.attempt import Attempt, Inside
 from pgqueue.worker.held import BEGIN, Held
@@ -47,15 +47,35 @@ class Transactions:
                 _check_not_ended(job, connection, error)
                 raise
             connection.held = False
-            outcome = of_result(job, attempt.task, result)
-            if not isinstance(outcome, Completed):
+            done = _completed(attempt, result)
+            if not done:
                 _check_not_ended(job, connection, None)
                 return result
             _check_not_given_up(connection)
-            call = calls.finish_within(worker, [job.id], [job.claims], [outcome.result], mark, [outcome.result_ttl])
-            await self._pool.run(connection, call)
+            await self._pool.run(connection, _finish(worker, done, mark))
             await self._pool.do(connection, connection.commit)
             return Recorded(job)
+
+
+def _completed(attempt: Attempt, result: Any) -> list[Completed]:
+    """Those of the attempt's jobs that the handler completed: one or none, or some of a batch."""
+    task = attempt.task
+    if task.takes_batch is None:
+        outcomes = [of_result(attempt.job, task, result)]
+    else:
+        outcomes = attempt.arguments[task.takes_batch].assembly.returned(result)
+    return [outcome for outcome in outcomes if isinstance(outcome, Completed)]
+
+
+def _finish(worker: int, done: list[Completed], mark: str) -> Call[None]:
+    return calls.finish_within(
+        worker,
+        [outcome.job.id for outcome in done],
+        [outcome.job.claims for outcome in done],
+        [outcome.result for outcome in done],
+        mark,
+        [outcome.result_ttl for outcome in done],
+    )
 
 
 def _check_not_ended(job: ClaimedJob, connection: Held, error: Exception | None) -> None:

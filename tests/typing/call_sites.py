@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
-from pgqueue import Backoff, Job, JobContext, enqueue, enqueue_many, job
+from pgqueue import Backoff, Batch, Job, JobContext, enqueue, enqueue_many, job
 
 
 class LikeAsyncpg:
@@ -42,7 +42,21 @@ async def send(address: str, retries: int | None = None) -> int:
     return 1
 
 
+@job(batch=100)
+def index(items: Batch[str]) -> None:
+    reveal_type(items[0].args)  # R: str
+
+
+@job(batch=100, queue="search")
+async def index_slowly(ctx: JobContext, items: Batch[dict[str, int]]) -> None:
+    for item in items:
+        reveal_type(item)  # R: pgqueue.batch.Item[dict[str, int]]
+
+
 def right() -> None:
+    index.job("a")
+    index_slowly.job({"a": 1})
+    index(Batch.of(["a"]))
     plain.job(1)
     plain.job(1, "USD")
     plain.job(invoice_id=1, currency="USD")
@@ -55,6 +69,10 @@ def right() -> None:
 
 
 def wrong() -> None:
+    index.job(1)  # E: arg-type
+    index.job()  # E: call-arg
+    index_slowly.job("a")  # E: arg-type
+    index("a")  # E: arg-type
     plain.job("x")  # E: arg-type
     plain.job()  # E: call-arg
     plain.job(1, 2)  # E: arg-type
