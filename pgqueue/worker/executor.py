@@ -20,7 +20,7 @@ from pgqueue.worker.batching import Assembly, alike
 from pgqueue.worker.calling import Calling
 from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
-from pgqueue.worker.hiding import hidden
+from pgqueue.worker.hiding import hidden, hidden_together
 from pgqueue.worker.logs import JobLog
 from pgqueue.worker.outcomes import AnyTask, Completed, Outcome, Released, Unknown, of_error, of_misfit, of_result
 from pgqueue.worker.station import Station
@@ -127,7 +127,7 @@ class Slot:
         outcomes = await self._call_batch(whole) if whole.jobs else []
         if outcomes is None:
             return None
-        *others, last = [*whole.misfits, *outcomes]
+        *others, last = hidden_together([*whole.misfits, *outcomes])
         for outcome in others:
             self._log.ended(outcome, time.monotonic() - self.since)
             self._desk.put(outcome)

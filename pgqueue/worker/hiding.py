@@ -25,8 +25,24 @@ TEXTS = ("error", "traceback", "reason")
 
 def hidden(outcome: AnOutcome) -> AnOutcome:
     """The same outcome, its texts with *** in place of each secret of its job."""
-    texts = {name: text for name in TEXTS if isinstance(text := getattr(outcome, name, None), str)}
-    if not texts or not (found := secrets_of(outcome.job)):
+    return _cleaned(outcome, secrets_of(outcome.job)) if _texts(outcome) else outcome
+
+
+def hidden_together(outcomes: list[Outcome]) -> list[Outcome]:
+    """The same for jobs that ran together: what is said of one may hold a secret of another."""
+    if not any(_texts(outcome) for outcome in outcomes):
+        return outcomes
+    found: set[str] = set().union(*(secrets_of(outcome.job) for outcome in outcomes))
+    return [_cleaned(outcome, found) for outcome in outcomes]
+
+
+def _texts(outcome: Outcome) -> dict[str, str]:
+    return {name: text for name in TEXTS if isinstance(text := getattr(outcome, name, None), str)}
+
+
+def _cleaned(outcome: AnOutcome, found: Set[str]) -> AnOutcome:
+    texts = _texts(outcome)
+    if not (texts and found):
         return outcome
     cleaned: Any = outcome
     return cast("AnOutcome", cleaned._replace(**{name: clean(text, found) for name, text in texts.items()}))

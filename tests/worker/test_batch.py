@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from pgqueue import Backoff, Batch, Job, JobContext, enqueue, enqueue_many, errors, job
+from pgqueue import Backoff, Batch, Job, JobContext, Secret, enqueue, enqueue_many, errors, job
 from tests.sql.verbs import release, row, state, value, values
 from tests.worker.working import attempts, drain, states, until, until_asleep, working
 
@@ -363,6 +363,27 @@ async def test_a_result_that_cannot_be_stored_fails_its_item_alone(dsn, db):
     await drain(dsn)
 
     assert states(db) == ["completed", "failed", "completed"]
+
+
+async def test_a_secret_of_one_item_is_hidden_in_the_errors_of_all(dsn, db):
+    """They share one error, which may tell of any of them."""
+
+    class Login(BaseModel):
+        name: str
+        password: Secret[str]
+
+    @job(batch=10, max_attempts=1)
+    async def login(items: Batch[Login]):
+        raise ValueError(f"refused: {items[1].args.password.reveal()}")
+
+    ids = [
+        one.id
+        for one in enqueue_many(db, [login.job(Login(name=n, password=Secret(f"hunter-{n}"))) for n in ("a", "b")])
+    ]
+
+    await drain(dsn, queues={"default": 1})
+
+    assert [attempts(db, id) for id in ids] == [[(1, "ValueError: refused: ***")]] * 2
 
 
 @pytest.mark.parametrize("batch", [0, -1, 1001, True, "10", 1.5])
