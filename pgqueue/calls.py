@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Enqueued, Job, encode, seconds
 
-SCHEMA_REVISION: Final = "0003"
+SCHEMA_REVISION: Final = "0004"
 """Revision of the schema that this code speaks: the newest step in alembic/versions."""
 
 Cancelling = Literal["cancelled", "asked"]
@@ -114,14 +114,24 @@ def retry(id: int) -> Call[None]:
 # What a worker calls
 
 
-def register(name: str, host: str, pid: int, version: str, queues: str, kinds: str) -> Call[int]:
+def register(name: str, host: str, pid: int, version: str, queues: str, kinds: str, direct: bool) -> Call[int]:
     """Makes a worker known; the answer is its id.
 
     queues:  JSON text {"queue": slots}.
     kinds:   JSON text {"kind": kind of its on_failed hook, or null}.
+    direct:  whether the session is the worker's own.
     """
-    sql = "select pgqueue.register(%(name)s, %(host)s, %(pid)s, %(version)s, %(queues)s::jsonb, %(kinds)s::jsonb)"
-    params = {"name": name, "host": host, "pid": pid, "version": version, "queues": queues, "kinds": kinds}
+    sql = """select pgqueue.register(%(name)s, %(host)s, %(pid)s, %(version)s, %(queues)s::jsonb, %(kinds)s::jsonb,
+        %(direct)s)"""
+    params = {
+        "name": name,
+        "host": host,
+        "pid": pid,
+        "version": version,
+        "queues": queues,
+        "kinds": kinds,
+        "direct": direct,
+    }
     return Call(sql, params, _first)
 
 

@@ -121,22 +121,25 @@ def declare(worker: int, schedules: Iterable[Schedule], known: bool) -> Call[Non
     return Call(sql, {"worker": worker, "schedules": given, "known": known}, _nothing)
 
 
-_LOOK: Final = """select l.leads, d.* from (select pgqueue.lead() as leads) l
+_LOOK: Final = """select l.leads, d.* from (
+    select case when %(direct)s then pgqueue.lead() else pgqueue.stand_in() end as leads
+) l
 left join lateral pgqueue.due_schedules(
     case when l.leads then %(within)s else - %(patience)s end * interval '1 second', %(limit)s) d on true"""
 
 
-def look(within: float, patience: float, limit: int) -> Call[tuple[bool, list[DueSchedule]]]:
+def look(within: float, patience: float, limit: int, direct: bool) -> Call[tuple[bool, list[DueSchedule]]]:
     """Whether this session leads, and the schedules to look at: in one trip, as each worker asks at each tick.
 
     within:    seconds; the leader's are due now or so soon.
     patience:  seconds; others look at those that are overdue by so much.
+    direct:    whether this session is the worker's own.
     """
 
     def read(rows: Sequence[Row]) -> tuple[bool, list[DueSchedule]]:
         return rows[0][0], [DueSchedule(*row[1:]) for row in rows if row[1] is not None]
 
-    return Call(_LOOK, {"within": within, "patience": patience, "limit": limit}, read)
+    return Call(_LOOK, {"within": within, "patience": patience, "limit": limit, "direct": direct}, read)
 
 
 def plan_schedule(name: str, revision: int, next_run_at: datetime | None, error: str | None) -> Call[bool]:

@@ -99,6 +99,7 @@ set local check_function_bodies = off;
 
 -- What the leader does for all
 \ir functions/lead.sql
+\ir functions/stand_in.sql
 \ir functions/due_schedules.sql
 \ir functions/plan_schedule.sql
 \ir functions/fire.sql

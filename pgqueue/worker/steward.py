@@ -123,28 +123,29 @@ class Steward(threading.Thread):
         self.link.opened(connection)
         with self.link.asking():
             self.link.met(*connection.execute(WHO).fetchall()[0])
+        self._leader.timetable.direct = not self.link.pooled
         check_revision(self._do(calls.schema_revision()))
         # A session that the server does not know to be lost would keep the liveness lock, and the lead.
         self.link.lost = [lost for lost in self.link.lost if not self._do(calls.end_session(*lost))]
-        self._attached = bool(self._worker)
-        if self._worker:
-            self._attached = self._attach()
+        self._attached = False
+        if self._worker:  # at once: trouble is over only when this can be written
+            self._beat()
         if not self._worker:
             self._register()
-        else:  # at once: trouble is over only when this can be written
-            self._do(calls.heartbeat(self._worker, self._running(), self.stopping))
 
-    def _attach(self) -> bool:
-        """Takes the liveness lock on a new session; False while the old one still has it."""
+    def _beat(self) -> None:
+        """A sign of life; on a new session it takes the liveness lock first, unless the old one still has it."""
         try:
-            return bool(self._do(calls.attach(self._worker)))
+            if not (self._attached or self.link.pooled):  # through a pooler it would stay with anybody's session
+                self._attached = bool(self._do(calls.attach(self._worker)))
+            self._do(calls.heartbeat(self._worker, self._running(), self.stopping))
         except WorkerLost:
             self._lost()
-            return False
 
     def _register(self) -> None:
         queues, known = json.dumps(dict(self._options.queues)), json.dumps(kinds())
-        call = calls.register(self._worker_name, socket.gethostname(), os.getpid(), self._version, queues, known)
+        where, direct = socket.gethostname(), not self.link.pooled
+        call = calls.register(self._worker_name, where, os.getpid(), self._version, queues, known, direct)
         worker = self._do(call)
         self._do(schedule_calls.declare(worker, self._schedules, self._declared))
         self._worker, self._attached, self._declared = worker, True, True
@@ -162,8 +163,9 @@ class Steward(threading.Thread):
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
         """Beats and leads until told to stop, then signs off."""
-        with self.link.asking():
-            connection.execute(f"listen {schedule_calls.CHANNEL}")
+        if not self.link.pooled:  # through a pooler nobody would hear
+            with self.link.asking():
+                connection.execute(f"listen {schedule_calls.CHANNEL}")
         timetable = self._leader.timetable
         beat = False
         tick_at = time.monotonic() + TICK
@@ -183,13 +185,8 @@ class Steward(threading.Thread):
 
     def _tick(self, beat: bool) -> None:
         """One turn: a sign of life if `beat`, and what the leader does."""
-        try:
-            if beat:
-                if not self._attached:
-                    self._attached = self._attach()
-                self._do(calls.heartbeat(self._worker, self._running(), self.stopping))
-        except WorkerLost:
-            self._lost()
+        if beat:
+            self._beat()
         if not self._worker:
             self._register()
         elif self._taking_up:

@@ -50,6 +50,8 @@ class Timetable:
     """Knows what is due until the next look, and fires it."""
 
     def __init__(self) -> None:
+        self.direct = True
+        """Whether the steward has a session of its own."""
         self._upcoming: dict[str, DueSchedule] = {}
         self._held: dict[str, float] = {}
         """When to look again at what waits for the run before, by `time.monotonic`."""
@@ -62,7 +64,7 @@ class Timetable:
         One that does not only sees to what others left undone.
         """
         while True:
-            leads, found = do(calls.look(AHEAD, PATIENCE, READ))
+            leads, found = do(calls.look(AHEAD, PATIENCE, READ, self.direct))
             self._note(found)
             for schedule in found:
                 if schedule.next_run_at is None:

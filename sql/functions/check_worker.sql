@@ -6,7 +6,7 @@ as $$
 --
 -- Raises    PQ005 when the worker is unknown, has left, or was declared dead.
 -- Writes    nothing.
--- Called by pgqueue.exchange, pgqueue.heartbeat and pgqueue.attach.
+-- Called by pgqueue.exchange, pgqueue.heartbeat, pgqueue.attach and pgqueue.hold.
 begin
     if not exists (
         select from pgqueue.worker w where w.id = p_worker and w.died_at is null and w.stopped_at is null

@@ -8,7 +8,7 @@ as $$
 -- rescue(silence, patience, grace) → the workers found dead or with jobs left behind, and how many jobs each gave back
 --
 --   A worker is dead when its liveness lock is free and its last beat older than p_silence, or when its last beat is
---   older than p_patience though the lock looks held (a half-open connection). Its running attempts count as failed:
+--   older than p_patience though the lock looks held (a half-open connection) or there is none (behind a pooler). Its running attempts count as failed:
 --   the jobs are tried again, at once if it was their first attempt, or end as failed if it was their last.
 --
 --   Nobody knows which of them killed the worker. So each pauses for a time of its own: together they would meet again,
@@ -39,6 +39,7 @@ begin
                 when w.heartbeat_at < v_start and v_now < v_start + p_grace then false
                 when w.heartbeat_at > v_now - p_silence then false
                 when w.heartbeat_at < v_now - p_patience then true
+                when not w.direct then false
                 when exists (                                           -- our own: trying it would succeed
                     select from pg_locks l
                     where l.locktype = 'advisory' and l.pid = pg_backend_pid() and l.classid = 1885827331

@@ -16,6 +16,7 @@ create table pgqueue.worker (
     swept_at     timestamptz,
     kinds        jsonb       not null default '{}',
     schedules    text[]      not null default '{}',
+    direct       boolean     not null default true,
     constraint worker_pkey primary key (id)
 ) with (fillfactor = 20);
 
@@ -35,3 +36,5 @@ comment on column pgqueue.worker.died_at is 'When it was declared dead and its j
 comment on column pgqueue.worker.swept_at is 'When its jobs were looked for a last time, after any claim of its that was still under way.';
 comment on column pgqueue.worker.kinds is 'Kinds it has handlers for, each with the kind of its on_failed hook or null, {"charge": "charge:on_failed"}.';
 comment on column pgqueue.worker.schedules is 'Names of the schedules that its code declares.';
+comment on column pgqueue.worker.direct is
+    'Whether it holds its liveness lock. Behind a pooler it cannot, and its beats alone tell that it lives.';

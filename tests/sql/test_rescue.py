@@ -57,6 +57,19 @@ def test_a_worker_whose_lock_is_free_and_who_is_silent_is_dead(db, sessions):
     assert value(db, "select died_at from pgqueue.worker") is not None
 
 
+def test_a_worker_behind_a_pooler_is_known_by_its_beats_alone(db):
+    """It holds no lock: a late beat must not look like death."""
+    query = "select pgqueue.register('host:1', 'host', 1, '0.1', '{}', p_direct => false)"
+    worker = value(db, query)
+    assert value(db, "select count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'advisory'") == 0
+    silent_for(db, worker, "29 s")
+    assert rescue(db) == {}
+
+    silent_for(db, worker, "31 s")
+
+    assert rescue(db) == {worker: 0}
+
+
 def test_a_worker_that_is_silent_for_too_long_is_dead_though_its_lock_looks_held(db, sessions):
     """A half-open connection: the machine is gone and the server does not know yet."""
     (steward,) = sessions(1)

@@ -8,9 +8,12 @@ import pytest
 
 from pgqueue import enqueue, enqueue_many, job
 from pgqueue.worker.link import Link
-from tests.sql.verbs import LOCKS, state, value
+from tests.sql.verbs import LOCKS, claim, dead_worker, rescue, silent_for, state, value
 from tests.worker.pooler import MISSING, pooler
 from tests.worker.working import NEVER, attempts, connections, until, until_all, until_asleep, worker_ids, working
+
+KEPT = [1885827331, 1885827332]
+"""Keys of the locks that a worker's session keeps: that it lives, that it leads."""
 
 pytestmark = [
     pytest.mark.integration,
@@ -50,6 +53,37 @@ async def test_lanes_go_through_the_pooler_while_the_bell_listens_directly(dsn, 
             await until(lambda: state(db, late) == "completed")
 
     assert len(attempts(db, failing)) == 2
+
+
+async def test_without_a_direct_connection_its_beats_alone_tell_that_it_lives(db, pooled, noop):
+    """A lock would stay with a session that the pooler gives to anybody: held for ever, or free at once."""
+    async with working(pooled, poll=NEVER):
+        (worker,) = await until(lambda: worker_ids(db))
+        await until(lambda: value(db, "select count(*) from pg_stat_activity where query like '%stand_in%'"))
+        held = f"select count(*) from {LOCKS} where locktype = 'advisory' and classid = any (%s)"
+        assert value(db, held, [KEPT]) == 0
+        with db.transaction():
+            silent_for(db, worker, "20 s")
+            assert rescue(db) == {}
+            silent_for(db, worker, "31 s")
+            assert rescue(db) == {worker: 0}
+        await until(lambda: worker_ids(db) not in ([], [worker]))
+        id = enqueue(db, noop.job()).id
+        await until(lambda: state(db, id) == "completed")
+
+
+async def test_without_any_direct_connection_the_dead_are_found_and_the_archive_is_kept(db, pooled, sessions, noop):
+    """A fleet in which nobody can keep the lead is no fleet without a leader."""
+    dead = dead_worker(sessions)
+    id = enqueue(db, noop.job()).id
+    claim(db, dead)
+    days = "select count(*) from pg_inherits where inhparent = 'pgqueue.job_archive_completed'::regclass"
+    before = value(db, days)
+    async with working(pooled, poll=NEVER):
+        await until(lambda: state(db, id) == "completed")
+        await until(lambda: value(db, days) > before)
+
+    assert attempts(db, id)[0][1].startswith("WorkerDied: ")
 
 
 async def test_without_a_direct_connection_it_looks_now_and_then_and_says_so_once(db, pooled, caplog, noop):
