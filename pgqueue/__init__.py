@@ -17,8 +17,10 @@ from pgqueue.context import JobContext
 from pgqueue.control import Cancel, Discard, Retry, Snooze
 from pgqueue.failure import Failure
 from pgqueue.job import Enqueued, Job
+from pgqueue.keys import find_unique, release_unique
 from pgqueue.lifespans import lifespan
 from pgqueue.middlewares import middleware
+from pgqueue.queue import Queue
 from pgqueue.results import AsyncResults, Handle, Results
 from pgqueue.retry import Backoff, Custom, Fixed
 from pgqueue.schedule import Schedule, Scheduled, cron, every
@@ -32,6 +34,7 @@ from pgqueue.scheduling import (
 )
 from pgqueue.secret import Secret, SecretWarning
 from pgqueue.task import Task, job
+from pgqueue.unique import Unique
 
 try:
     __version__ = version("pgqueue-jobs")
@@ -52,6 +55,7 @@ __all__ = [
     "Item",
     "Job",
     "JobContext",
+    "Queue",
     "Results",
     "Retry",
     "Schedule",
@@ -60,17 +64,20 @@ __all__ = [
     "SecretWarning",
     "Snooze",
     "Task",
+    "Unique",
     "cancel",
     "cron",
     "enqueue",
     "enqueue_many",
     "errors",
     "every",
+    "find_unique",
     "job",
     "lifespan",
     "middleware",
     "pause_schedule",
     "prune_schedules",
+    "release_unique",
     "remove_schedule",
     "resume_schedule",
     "run_schedule",

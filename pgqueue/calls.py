@@ -9,12 +9,14 @@ The calls a worker makes go through psycopg only and use its types.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Enqueued, Job, encode, seconds
+from pgqueue.unique import Unique
 
 SCHEMA_REVISION: Final = "0004"
 """Revision of the schema that this code speaks: the newest step in alembic/versions."""
@@ -76,6 +78,18 @@ _ENQUEUE: Final = """select e.id, e.created from pgqueue.enqueue(
     timeout => cast(cast(%(timeout)s as text) as interval), meta => cast(%(meta)s as jsonb)) e"""
 
 
+_ENQUEUE_UNIQUE: Final = (
+    _ENQUEUE.removesuffix(") e")
+    + """,
+    expires_at => cast(cast(%(expires_at)s as text) as timestamptz),
+    expires_in => cast(cast(%(expires_in)s as text) as interval),
+    unique_key => cast(%(unique_key)s as text), unique_scope => cast(%(unique_scope)s as text),
+    unique_until => cast(%(unique_until)s as text), unique_for => cast(cast(%(unique_for)s as text) as interval),
+    on_conflict => cast(%(on_conflict)s as text)) e"""
+)
+"""For jobs that are unique or expire: all others neither send nor pay for it."""
+
+
 def enqueue(job: Job) -> Call[Enqueued]:
     """Adds one job to the transaction."""
     params = {
@@ -89,6 +103,9 @@ def enqueue(job: Job) -> Call[Enqueued]:
         "timeout": interval("timeout", job.timeout),
         "meta": None if job.meta is None else encode("meta", job.meta),
     }
+    if (job.expires_at or job.expires_in or job.unique or job.unique_key) is not None:
+        params |= dict.fromkeys(_EXTRAS) | _extras(job)
+        return Call(_ENQUEUE_UNIQUE, params, lambda rows: Enqueued(*rows[0]))
     return Call(_ENQUEUE, params, lambda rows: Enqueued(*rows[0]))
 
 
@@ -164,6 +181,16 @@ def end_session(pid: int, started: datetime) -> Call[bool]:
 def rescue() -> Call[list[tuple[int, int]]]:
     """Gives back the jobs of dead workers; the answer is (worker, jobs) for each death."""
     return Call("select r.worker, r.jobs from pgqueue.rescue() r", {}, lambda rows: [(r[0], r[1]) for r in rows])
+
+
+def tidy() -> Call[tuple[int, int]]:
+    """Ends jobs that expired and lets those start that waited for another; the answer is how many of each."""
+    return Call("select pgqueue.expire(), pgqueue.follow()", {}, lambda rows: (rows[0][0], rows[0][1]))
+
+
+def forget_keys(limit: int) -> Call[int]:
+    """Removes unique keys that nobody holds, at most `limit`; the answer is how many."""
+    return Call("select pgqueue.forget_keys(%(limit)s)", {"limit": limit}, _first)
 
 
 def maintain() -> Call[None]:
@@ -397,4 +424,28 @@ def element(job: Job) -> str:
         parts.append(f'"timeout":"{interval("timeout", job.timeout)}"')
     if job.meta is not None:
         parts.append(f'"meta":{encode("meta", job.meta)}')
+    if (job.expires_at or job.expires_in or job.unique or job.unique_key) is not None:
+        parts += [f'"{name}":{json.dumps(value)}' for name, value in _extras(job).items()]
     return ",".join(parts) + "}"
+
+
+_EXTRAS: Final = ("expires_at", "expires_in", "unique_key", "unique_scope", "unique_until", "unique_for", "on_conflict")
+
+
+def _extras(job: Job) -> dict[str, str | None]:
+    """How a job expires and is unique, as parameters of pgqueue.enqueue."""
+    extras: dict[str, str | None] = {}
+    if job.expires_at is not None:
+        extras["expires_at"] = moment(job.expires_at)
+    if job.expires_in is not None:
+        extras["expires_in"] = interval("expires_in", job.expires_in)
+    if (key := job.key) is not None:
+        unique = job.unique or Unique()
+        extras |= {
+            "unique_scope": key[0],
+            "unique_key": key[1],
+            "unique_until": unique.until,
+            "unique_for": interval("within", unique.within),
+            "on_conflict": unique.on_conflict,
+        }
+    return extras

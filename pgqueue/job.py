@@ -9,31 +9,45 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol, TypedDict, Unpack, runtime_checkable
 
 from pgqueue.errors import InvalidJob
 from pgqueue.hygiene import MAX_BYTES, look, watches
 from pgqueue.redaction import hides, redact
+from pgqueue.rules import Seconds, check_kind, check_name, check_queue, check_whole, seconds, show
 from pgqueue.secret import HIDDEN, plain
+from pgqueue.unique import Unique, check_key
+
+__all__ = [
+    "DEFAULT_MAX_ATTEMPTS",
+    "DEFAULT_PRIORITY",
+    "DEFAULT_QUEUE",
+    "MAX_ARGS_BYTES",
+    "Enqueued",
+    "Job",
+    "Options",
+    "RetryPolicy",
+    "Seconds",
+    "check_kind",
+    "check_name",
+    "check_queue",
+    "check_whole",
+    "encode",
+    "has_nul",
+    "seconds",
+    "show",
+]
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_PRIORITY: Final = 5
 DEFAULT_MAX_ATTEMPTS: Final = 20
 MAX_ARGS_BYTES: Final = MAX_BYTES
 
-Seconds = float | int | timedelta
-"""A length of time: seconds, or a timedelta."""
-
-_NOT_KIND = re.compile(r"[^A-Za-z0-9._:-]")
-_NOT_QUEUE = re.compile(r"[^A-Za-z0-9._-]")
 _EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
-_SHORT: Final = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 # With a space after ',' and ':', as Postgres prints it: the limit is on that, here and there.
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=plain).encode
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -57,6 +71,10 @@ class Options(TypedDict, total=False):
     max_attempts: int
     timeout: Seconds | None
     meta: Mapping[str, Any] | None
+    expires_at: datetime | None
+    expires_in: Seconds | None
+    unique: Unique | None
+    unique_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +91,10 @@ class Job:
     max_attempts:  the attempt after which a failure is final; 1 to 32,767.
     timeout:       longest run time of one attempt, seconds or timedelta; None: as the handler says.
     meta:          what else the handler is told (`JobContext.meta`), as JSON can hold it; None for nothing.
+    expires_at:    no attempt starts after this moment, an aware datetime; None for never.
+    expires_in:    the same, so long after it may start; seconds or timedelta.
+    unique:        while another job holds its key, no second one is made; see `Unique`.
+    unique_key:    the key itself, 1 to 1024 bytes; None: made of arguments, as `unique` says.
 
     Raises `InvalidJob`, naming the value and the rule. Warns with `SecretWarning` of what looks like a secret.
     """
@@ -87,6 +109,10 @@ class Job:
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     timeout: Seconds | None = None
     meta: Mapping[str, Any] | None = field(default=None, hash=False)
+    expires_at: datetime | None = None
+    expires_in: Seconds | None = None
+    unique: Unique | None = None
+    unique_key: str | None = None
     payload: str = field(init=False, repr=False, compare=False)
     """`args` as JSON text."""
 
@@ -96,24 +122,36 @@ class Job:
         check_whole("priority", self.priority, 0, 9, "use 0 (first) to 9 (last)")
         check_whole("max_attempts", self.max_attempts, 1, 32_767, "use 1 to 32767")
         if self.run_at is not None:
-            _check_run_at(self.run_at, self.delay)
+            _check_moment("run_at", self.run_at, "delay", self.delay)
         if self.delay is not None:
             seconds("delay", self.delay, zero=True)
         if self.timeout is not None:
             seconds("timeout", self.timeout)
         if self.meta is not None:
             encode(f"meta of {self.kind}", self.meta)
+        if self.expires_at is not None or self.expires_in is not None:
+            _check_expiry(self)
         payload = encode(f"args of {self.kind}", self.args)
         watch = watches.get(self.kind)
         if watch is None or watch.looks or len(payload) > watch.few:
             look(self.kind, self.args, payload)
         object.__setattr__(self, "payload", payload)
+        if self.unique is not None or self.unique_key is not None:
+            check_key(self.unique, self.unique_key, self.args)
 
     def __repr__(self) -> str:
         """Without secrets: it ends up in logs and tracebacks."""
         told = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.repr}
         told["args"] = redact(self.args)
         return f"Job({', '.join(f'{name}={value!r}' for name, value in told.items())})"
+
+    @property
+    def key(self) -> tuple[str, str] | None:
+        """Scope and key under which it is unique; None when it is not."""
+        if self.unique is None and self.unique_key is None:
+            return None
+        unique = self.unique or Unique()
+        return unique.scope or self.kind, self.unique_key if self.unique_key is not None else unique.key(self.args)
 
     def options(self, **changes: Unpack[Options]) -> Job:
         """The same job with other options: `charge.job(42).options(priority=0, delay=60)`.
@@ -134,70 +172,32 @@ class Enqueued(NamedTuple):
     """False when an equal job was there already and this is its id."""
 
 
-def check_name(what: str, value: object, wrong: re.Pattern[str], longest: int, allowed: str) -> None:
-    """Refuses a name that is empty, too long, or has a character that `wrong` matches."""
-    if isinstance(value, str) and 1 <= len(value) <= longest and not wrong.search(value):
-        return
-    if not isinstance(value, str):
-        fault = f"is a {type(value).__name__}, not a str"
-    elif not value:
-        fault = "is empty"
-    elif len(value) > longest:
-        fault = f"has {len(value)} characters"
-    else:
-        found = wrong.search(value)
-        fault = f"has {_spell(found.group())}" if found else "is no name"
-    raise InvalidJob(f"{what} {show(value)} {fault}; use 1 to {longest} {allowed}")
-
-
-def check_kind(value: object) -> None:
-    """Refuses what is no name of a handler."""
-    check_name("job kind", value, _NOT_KIND, 255, "letters, digits, '.', '_', '-', ':'")
-
-
-def check_queue(value: object) -> None:
-    """Refuses what is no queue name."""
-    check_name("queue name", value, _NOT_QUEUE, 63, "letters, digits, '.', '_', '-'")
-
-
-def check_whole(what: str, value: object, low: int, high: int, rule: str) -> None:
-    """Refuses what is no whole number from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InvalidJob(f"{what} {show(value)} is out of range; {rule}")
-
-
-def seconds(what: str, value: Seconds, *, zero: bool = False) -> float:
-    """A length of time in seconds, to the microsecond; refuses a negative one, and zero unless `zero`."""
-    length = value.total_seconds() if isinstance(value, timedelta) else value
-    if (
-        isinstance(length, bool)
-        or not isinstance(length, float | int)
-        or not 0 <= length < 1e10
-        or not (round(length, 6) or zero)
-    ):
-        raise InvalidJob(
-            f"{what} {show(value)} is no {'' if zero else 'positive '}length of time; give seconds or a timedelta"
-        )
-    return round(float(length), 6)
-
-
 def has_nul(text: str) -> bool:
     """Whether a string in this JSON text holds U+0000, which Postgres cannot store."""
     return "\\u0000" in text and _NUL.search(text) is not None
 
 
-def _check_run_at(run_at: object, delay: object) -> None:
-    if not isinstance(run_at, datetime):
-        raise InvalidJob(f"run_at {show(run_at)} is a {type(run_at).__name__}; give an aware datetime")
-    if run_at.utcoffset() is None:
+def _check_moment(what: str, value: object, other: str, length: object) -> None:
+    if not isinstance(value, datetime):
+        raise InvalidJob(f"{what} {show(value)} is a {type(value).__name__}; give an aware datetime")
+    if value.utcoffset() is None:
         raise InvalidJob(
-            f"run_at {run_at!r} is naive, so it names no moment; give it a time zone, e.g. datetime.now(timezone.utc)"
+            f"{what} {value!r} is naive, so it names no moment; give it a time zone, e.g. datetime.now(timezone.utc)"
         )
     # A day less at each end: every time zone can show it.
-    if not _EARLIEST <= run_at <= _LATEST:
-        raise InvalidJob(f"run_at {run_at!r} is out of range; use the years 1 to 9999")
-    if delay is not None:
-        raise InvalidJob(f"both run_at {run_at!r} and delay {delay!r} were given; give one")
+    if not _EARLIEST <= value <= _LATEST:
+        raise InvalidJob(f"{what} {value!r} is out of range; use the years 1 to 9999")
+    if length is not None:
+        raise InvalidJob(f"both {what} {value!r} and {other} {length!r} were given; give one")
+
+
+def _check_expiry(job: Job) -> None:
+    if job.expires_at is not None:
+        _check_moment("expires_at", job.expires_at, "expires_in", job.expires_in)
+        if job.run_at is not None and job.expires_at <= job.run_at:
+            raise InvalidJob(f"expires_at {job.expires_at!r} is not after run_at {job.run_at!r}: it could never start")
+    if job.expires_in is not None:
+        seconds("expires_in", job.expires_in)
 
 
 def encode(what: str, args: object) -> str:
@@ -235,15 +235,3 @@ def _culprit(args: Mapping[str, Any]) -> str | None:
         if has_nul(text):
             return f"{key}={shown}"
     return None
-
-
-def show(value: object) -> str:
-    """A value for a message: short, and never an error itself, however large, deep or broken the value is."""
-    try:
-        return _SHORT.repr(value)
-    except ValueError:  # an int of more digits than Python will print
-        return f"a huge {type(value).__name__}"
-
-
-def _spell(character: str) -> str:
-    return "a space" if character == " " else repr(character)

@@ -22,8 +22,10 @@ from pgqueue.job import (
     seconds,
     show,
 )
+from pgqueue.queue import Queue
 from pgqueue.retry import AnyBackoff, backoff_of
 from pgqueue.retry_on import Errors, Which, errors_of
+from pgqueue.unique import Unique
 from pgqueue.versions import Upcaster, Versions
 
 
@@ -31,10 +33,12 @@ class JobOptions(TypedDict, total=False):
     """The keywords of `@job`, for type checkers; `TaskOptions` says what each means."""
 
     name: str | None
-    queue: str
+    queue: str | Queue
     priority: int
     max_attempts: int
     timeout: Seconds | None
+    expires_in: Seconds | None
+    unique: Unique | None
     backoff: AnyBackoff | None
     retry_on: Which | None
     give_up_on: Which | None
@@ -54,10 +58,12 @@ class TaskOptions:
     """What a task was told by `@job`.
 
     name:          the jobs' kind; the function's name unless given. Never the module path, so code may move.
-    queue:         where its jobs go unless they say otherwise.
+    queue:         where its jobs go unless they say otherwise; a `Queue` also gives the defaults of other options.
     priority:      0 (first) to 9 (last).
     max_attempts:  the attempt after which a failure is final.
     timeout:       longest run time of one attempt, seconds (`@job` takes a timedelta too); None for no limit.
+    expires_in:    no attempt starts later than so long after a job may start, seconds; None for never.
+    unique:        while another job holds the key, no second one is made; see `Unique`.
     backoff:       pauses between attempts: a `Backoff`, `Fixed` or `Custom`, seconds for one that is always the same, a
                    function of the attempt (and the error), or anything with the method `pause(attempt)`; `Backoff()`
                    unless given.
@@ -83,6 +89,8 @@ class TaskOptions:
     priority: int = DEFAULT_PRIORITY
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     timeout: float | None = None
+    expires_in: float | None = None
+    unique: Unique | None = None
     backoff: RetryPolicy | None = None
     retry_on: Errors | None = None
     give_up_on: Errors | None = None
@@ -111,6 +119,8 @@ class TaskOptions:
 
     def __post_init__(self) -> None:
         Job(self.name, {}, queue=self.queue, priority=self.priority, max_attempts=self.max_attempts)  # has the rules
+        if self.unique is not None and not isinstance(self.unique, Unique):
+            raise ConfigurationError(f"unique {show(self.unique)} is a {type(self.unique).__name__}; give a Unique(…)")
         for alias in self.aliases:
             check_kind(alias)
         Versions(self.version, self.upcasters)  # has the rules
@@ -132,7 +142,12 @@ def _normal(function: Callable[..., Any], given: JobOptions) -> dict[str, Any]:
     options: dict[str, Any] = {**given}
     if options.get("name") is None:
         options["name"] = function.__name__
-    for name in ("timeout", "result_ttl"):
+    if isinstance(queue := options.get("queue"), Queue):
+        for name in ("priority", "max_attempts", "timeout", "backoff", "expires_in"):
+            if (default := getattr(queue, name)) is not None:
+                options.setdefault(name, default)
+        options["queue"] = queue.name
+    for name in ("timeout", "expires_in", "result_ttl"):
         if options.get(name) is not None:
             options[name] = seconds(name, options[name])
     options["backoff"] = backoff_of(options.get("backoff"))

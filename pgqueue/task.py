@@ -62,6 +62,11 @@ class Task(Generic[P, C, R]):
         self._arguments = Arguments(self.name, one)
         self.takes_context = self._arguments.takes_context
         self.takes_secrets = self._arguments.secret
+        unknown = set((options.unique and options.unique.by) or ()) - set(self._arguments.signature.parameters)
+        if unknown:
+            raise ConfigurationError(
+                f"@job of {self.__qualname__}: unique by {', '.join(sorted(unknown))}, which is none of its arguments"
+            )
 
     def __call__(self, /, *args: C.args, **kwargs: C.kwargs) -> R:
         """Calls the function, here and now."""
@@ -81,6 +86,8 @@ class Task(Generic[P, C, R]):
             priority=options.priority,
             max_attempts=options.max_attempts,
             meta=self._meta,
+            expires_in=options.expires_in,
+            unique=None if options.unique is None else options.unique.among(plain),
         )
 
     def arguments(self, payload: str, meta: str | None = None) -> dict[str, Any]:

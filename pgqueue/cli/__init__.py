@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import pgqueue
-from pgqueue.cli import demo, enqueue, explain_retries, jobs, migrate, schedule, status, worker
+from pgqueue.cli import demo, enqueue, explain_retries, jobs, migrate, queue, schedule, status, unique, worker
 from pgqueue.cli.failure import Group
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app.command()(status.status)
 app.command()(enqueue.enqueue)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(unique.app, name="unique")
+app.add_typer(queue.app, name="queue")
 app.command()(worker.worker)
 app.command()(explain_retries.explain_retries)
 app.command()(demo.demo)

@@ -9,7 +9,9 @@ import typer
 from pgqueue import client
 from pgqueue.cli import arguments, show
 from pgqueue.cli.database import Dsn, Embedded, connected
+from pgqueue.errors import ConfigurationError
 from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
+from pgqueue.unique import OnConflict, Unique, Until
 
 
 def enqueue(
@@ -29,6 +31,20 @@ def enqueue(
         float | None,
         typer.Option(metavar="SECONDS", help="Longest run time of one attempt. Default: as the handler says."),
     ] = None,
+    expires_in: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Do not start it later than so long after it may start.")
+    ] = None,
+    unique_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Add nothing while another job of the kind holds this key.")
+    ] = None,
+    until: Annotated[
+        Until | None, typer.Option(help="How long it holds the key. Default: finished; with --within, neither.")
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="It holds the key for so long, also when it is done."),
+    ] = None,
+    on_conflict: Annotated[OnConflict, typer.Option(help="What becomes of a waiting job that holds the key.")] = "keep",
     json: show.Json = False,
     dsn: Dsn = None,
     embedded: Embedded = False,
@@ -39,6 +55,7 @@ def enqueue(
     Examples:
       pgqueue enqueue charge_invoice --args '{"invoice_id": 42}' --queue billing
       pgqueue enqueue report --run-at 2026-01-31T06:00+01:00 --priority 9
+      pgqueue enqueue charge_invoice --args '{"invoice_id": 42}' --unique-key stripe-evt-123 --within 86400
     """
     job = Job(
         kind,
@@ -49,10 +66,21 @@ def enqueue(
         delay=delay,
         max_attempts=max_attempts,
         timeout=timeout,
+        expires_in=expires_in,
+        unique=_unique(unique_key, until, within, on_conflict),
+        unique_key=unique_key,
     )
     with connected(dsn, embedded) as connection:
         enqueued = client.enqueue(connection, job)
     if json:
         show.as_json(enqueued._asdict())
     else:
-        typer.echo(f"job {enqueued.id} enqueued: {job.kind} in queue {job.queue}")
+        done = "enqueued" if enqueued.created else "holds the key"
+        typer.echo(f"job {enqueued.id} {done}: {job.kind} in queue {job.queue}")
+
+
+def _unique(key: str | None, until: Until | None, within: float | None, on_conflict: OnConflict) -> Unique | None:
+    unique = Unique(until=until, within=within, on_conflict=on_conflict)
+    if key is None and unique != Unique():
+        raise ConfigurationError("--until, --within and --on-conflict are about a key; give --unique-key")
+    return unique if key is not None else None

@@ -1,4 +1,4 @@
-"""What one worker of the fleet does for all: schedules, rescue and retention.
+"""What one worker of the fleet does for all: schedules, rescue, expiry and retention.
 
 Being leader is a session advisory lock on the steward's connection, asked for at each tick and never remembered: it is
 free again the moment its holder dies. A leader that froze, or whose machine vanished, may keep the lead for hours: so
@@ -29,6 +29,10 @@ MAINTAIN: Final = 3600.0
 """Seconds between rounds of retention."""
 MAINTAIN_AGAIN: Final = 60.0
 """Seconds until the next try when a long read of the archive was in the way."""
+FORGET: Final = 600.0
+"""Seconds between rounds of forgetting unique keys that nobody holds."""
+FORGET_AT_ONCE: Final = 10_000
+"""Keys forgotten in one transaction; if there are more, the next tick goes on."""
 VANISHED: Final = 20.0
 """Seconds between looks for schedules that vanished from the code."""
 
@@ -45,6 +49,7 @@ class Leader:
         self._grace_until = 0.0
         self._rescue_at = 0.0
         self._maintain_at = 0.0
+        self._forget_at = 0.0
 
     def returned(self, away: float, now: float) -> None:
         """The steward has its connection back after `away` seconds; now: `time.monotonic`.
@@ -64,6 +69,12 @@ class Leader:
             self._rescue_at = now + RESCUE
             for worker, jobs in do(calls.rescue()):
                 log.warning("a worker died; its jobs were given back", extra=fields(died=worker, jobs=jobs))
+        if leads:
+            expired, _ = do(calls.tidy())
+            if expired:
+                log.info("jobs expired before they could start", extra=fields(jobs=expired))
+            if now >= self._forget_at and do(calls.forget_keys(FORGET_AT_ONCE)) < FORGET_AT_ONCE:
+                self._forget_at = now + FORGET
         if leads and now >= self._maintain_at:
             self._maintain_at = now + MAINTAIN
             try:

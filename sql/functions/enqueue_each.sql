@@ -4,9 +4,9 @@ language plpgsql
 as $$
 -- enqueue_each(jobs) → id, created for each, in the order given
 --
---   As pgqueue.enqueue_many, one job after the other: for lists in which a job has a unique key. Keys are taken in their
---   order, not that of the list, so that two lists with the same keys never wait for each other in a circle. Of two
---   jobs with one key the first wins.
+--   As pgqueue.enqueue_many, one job after the other: for lists in which a job has a unique key. Those without go
+--   first; then keys are taken in their own order, not that of the list, so that two lists with the same keys never wait
+--   for each other in a circle. Of two jobs with one key the first wins.
 --
 -- jobs      as pgqueue.enqueue_many has checked it.
 -- Raises    PQ001 when a value breaks a rule.
@@ -26,7 +26,7 @@ begin
             timeout interval, meta jsonb, expires_at timestamptz, expires_in interval, unique_key text, unique_scope text,
             unique_until text, unique_for interval, on_conflict text
         )
-        order by coalesce(g.unique_scope, g.kind) collate "C", g.unique_key collate "C" nulls first, e.place
+        order by g.unique_key is not null, coalesce(g.unique_scope, g.kind) collate "C", g.unique_key collate "C", e.place
     loop
         select e.id, e.created into v_added
         from pgqueue.enqueue(

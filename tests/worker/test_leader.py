@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from pgqueue.calls import Call
-from pgqueue.worker.leader import LATE, LONGEST_GRACE, RESCUE, Leader
-from tests.sql.verbs import dead_worker, value
+from pgqueue.worker.leader import FORGET, LATE, LONGEST_GRACE, RESCUE, Leader
+from tests.sql.keys import pass_expiry, running, unique
+from tests.sql.verbs import A, dead_worker, enqueue, finish, state, value
 
 pytestmark = pytest.mark.integration
 
@@ -75,3 +76,30 @@ def test_who_does_not_lead_looks_now_and_then(db, sessions):
     for second in range(2, int(RESCUE) + 1):
         leader.tick(on(db), 1000 + second)
     assert dead(db) == 1
+
+
+def test_each_tick_of_the_leader_ends_what_expired_and_lets_follow_what_waited(db):
+    """Nobody else does."""
+    expiring = enqueue(db, expires_in="1 hour")
+    pass_expiry(db)
+    unique(db)
+    taken = running(db)
+    waiting = unique(db, on_conflict="latest")
+    finish(db, A, [taken])
+
+    Leader().tick(on(db), 1000)
+
+    assert (state(db, expiring), state(db, waiting.id)) == ("expired", "ready")
+
+
+def test_the_leader_forgets_keys_that_nobody_holds(db):
+    """Now and then, and goes on at the next tick while there are more."""
+    leader = Leader()
+    leader.tick(on(db), 1000)
+    unique(db)
+    finish(db, A, [running(db)])
+
+    leader.tick(on(db), 1000 + FORGET - 1)
+    assert value(db, "select count(*) from pgqueue.unique_key") == 1
+    leader.tick(on(db), 1000 + FORGET + 1)
+    assert value(db, "select count(*) from pgqueue.unique_key") == 0
