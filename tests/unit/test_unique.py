@@ -125,7 +125,7 @@ def test_a_queue_gives_its_tasks_their_defaults(own_registry):
         ({"priority": 10}, "priority"),
         ({"timeout": -1}, "timeout"),
         ({"expires_in": 0}, "expires"),
-        ({"backoff": 5}, "pause"),
+        ({"backoff": "soon"}, "pause"),
     ],
 )
 def test_a_queue_refuses_what_cannot_work(options, wrong):
