@@ -66,12 +66,13 @@ def together(running: Server, count: int) -> list[float]:
     dsn = running.create("together")
     with psycopg.connect(dsn, autocommit=True) as db, process(worker(dsn)) as working:
         until(lambda: db.execute(RUNNING, {"count": 1}).fetchone()[0], working, pause=0.05)
-        moment = int(time.time()) + 4
         db.execute(
-            """select pgqueue.schedule(format('s%%s', n), 'noop', every => interval '1 day', args => '{"n": 1}',
-                start_at => to_timestamp(%(moment)s)) from generate_series(1, %(count)s) n""",
-            {"moment": moment, "count": count},
+            """select pgqueue.schedule(format('s%%s', n), 'noop', every => interval '1 day', args => '{"n": 1}')
+               from generate_series(1, %(count)s) n""",
+            {"count": count},
         )
+        db.execute("update pgqueue.schedule set next_run_at = clock_timestamp() + interval '3 seconds'")
+        db.execute("update pgqueue.schedule s set next_run_at = (select max(m.next_run_at) from pgqueue.schedule m)")
         fired = "select count(*) = %(count)s from pgqueue.schedule_run"
         until(lambda: db.execute(fired, {"count": count}).fetchone()[0], working, pause=0.1)
         return [float(late) for (late,) in db.execute(LATE, {"since": "-infinity"})]

@@ -35,7 +35,7 @@ begin
             format('every %s has no fixed length; use cron for months and years', p_every)
         when p_every < interval '1 second' or p_every > interval '1000 years' then
             format('every %s is out of range; use 1 second to 1000 years', p_every)
-        when p_tz is null or not exists (select from pg_timezone_names z where z.name = p_tz) then
+        when p_tz is distinct from 'UTC' and not exists (select from pg_timezone_names z where z.name = p_tz) then
             format('time zone %s is unknown; use a name of the time zone database, such as Europe/Berlin or UTC', quote_nullable(p_tz))
         when p_start_at not between timestamptz '0001-01-02 00:00+00' and timestamptz '9999-12-30 00:00+00'
             or p_end_at not between timestamptz '0001-01-02 00:00+00' and timestamptz '9999-12-30 00:00+00' then

@@ -96,8 +96,14 @@ async def test_one_made_at_run_time_fires_on_its_first_moment(dsn, db, noop):
         schedule_in_sql(db, "each", "noop", cron="* * * * * *", any_kind=True)
         await until(lambda: stored(db, "each").runs >= 2)
         first = value(db, "select min(due_at) from pgqueue.schedule_run")
+        for number in range(6):
+            soon = value(db, "select clock_timestamp() + interval '200 ms'")
+            schedule_in_sql(db, f"s{number}", "noop", every="1 hour", start_at=soon, any_kind=True)
+            await until(lambda: stored(db, f"s{number}").runs)  # noqa: B023
+        drifts = values(db, "select extract(epoch from drift)::float from pgqueue.schedules where name <> 'each'")
 
     assert first - stored(db, "each").created_at < timedelta(seconds=1)
+    assert statistics.median(drifts) < 0.1
 
 
 async def test_a_wrong_expression_from_sql_stops_itself_alone(dsn, db, noop, caplog):
