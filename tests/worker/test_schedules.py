@@ -311,3 +311,15 @@ def test_a_schedule_holds_when_its_transaction_commits(db, sessions):
     other.execute("rollback")
 
     assert values(db, "select name from pgqueue.schedule") == []
+
+
+async def test_a_schedule_of_an_unknown_kind_is_refused(dsn, db, noop):
+    """With the kinds there are: a slip in a name would enqueue jobs that nobody runs, night after night."""
+    async with working(dsn):
+        await until(lambda: value(db, "select count(*) from pgqueue.workers where state = 'running'"))
+        with pytest.raises(
+            InvalidSchedule, match="kind noob of schedule a is known to no running worker; they know: noop"
+        ):
+            schedule(db, Schedule("a", Job("noob"), every=60))
+        assert schedule(db, Schedule("a", Job("noob"), every=60), any_kind=True).created
+        assert schedule(db, Schedule("b", noop.job(), every=60)).created
