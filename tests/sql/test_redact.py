@@ -2,6 +2,7 @@
 
 import json
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -156,3 +157,16 @@ def test_the_newest_jobs_are_redacted_and_no_others(db):
         shown = value(db, calls) - before
 
     assert 50 <= shown <= 60
+
+
+def test_who_may_only_look_at_the_view_sees_no_secret(db):
+    """The grant that the documentation gives to those who watch."""
+    claimed(db, args={"password": "hunter2"})
+    db.execute("grant usage on schema pgqueue to pg_monitor")
+    db.execute("grant select on pgqueue.jobs to pg_monitor")
+    with db.transaction():
+        db.execute("set local role pg_monitor")
+
+        assert value(db, "select args from pgqueue.jobs") == {"password": "***"}
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), db.transaction():
+            db.execute("select args from pgqueue.job")
