@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any
 
 from pgqueue.errors import AttemptCancelled, ConfigurationError, JobTimeout
 from pgqueue.resources import Resources
+from pgqueue.teller import JobLogger
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,9 @@ class JobContext:
     """When this attempt times out, by this machine's clock; None for never. A handler in a thread watches it."""
     worker: str
     """Name of the worker that runs it."""
-    log: logging.LoggerAdapter[logging.Logger]
-    """Logger whose lines carry the job's id, kind and attempt."""
+    log: JobLogger
+    """Call it, `ctx.log("page 3 fetched")`, and the line is kept with the job, where everybody sees it while it runs.
+    Its methods, `ctx.log.info(…)`, write to the worker's log alone."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """What else was enqueued with it: the job's `meta`."""
 
@@ -60,6 +61,17 @@ class JobContext:
                 f"{self.kind} is not transactional, so it has no connection; decorate it with @job(transactional=True)"
             )
         return self._connection
+
+    def progress(self, fraction: float, message: str | None = None) -> None:
+        """Says how far the job has come. Everybody sees it within a second, in the view jobs. Cheap to call often: only
+        the latest counts, and trouble with the database does not come back here.
+
+        fraction:  from 0 to 1.
+        message:   what it is doing, of which 2,000 characters are kept; None for nothing.
+
+        Raises `InvalidReport`.
+        """
+        self.log.progress(fraction, message)
 
     def once(self, key: str, function: Callable[..., Any] | None = None, /, *args: Any, **kwargs: Any) -> Any:
         """A step that this job takes once, over all its attempts. Awaited in an async handler, direct in a sync one.

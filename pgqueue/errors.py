@@ -9,6 +9,7 @@
     ├── TransactionEnded      a transactional handler ended its transaction itself                    PQ006
     ├── InvalidSchedule       a schedule breaks a rule; nothing was changed     (also a ValueError)   PQ020
     ├── ScheduleNotFound      no schedule has that name                         (also a LookupError)  PQ021
+    ├── InvalidReport         ctx.progress or ctx.log was given what cannot be  (also a ValueError)
     ├── UnknownKind           no handler is registered under that name          (also a LookupError)
     ├── ArgumentsTooNew       arguments are of a version that this code does not know yet
     ├── JobTimeout            an attempt ran longer than it may                 (also a TimeoutError)
@@ -96,6 +97,10 @@ class ScheduleNotFound(QueueError, LookupError):
     """No schedule has that name. `pgqueue schedule list` shows those there are."""
 
     sqlstate = "PQ021"
+
+
+class InvalidReport(QueueError, ValueError):
+    """`ctx.progress` or `ctx.log` was given something that cannot be: a fraction beyond 0 to 1, a level of no name."""
 
 
 class UnknownKind(QueueError, LookupError):

@@ -29,7 +29,9 @@ def conninfo(dsn: str, role: str) -> str:
     role:  what it is for, as pg_stat_activity shows it: lane, bell, steward, results.
     """
     given = conninfo_to_dict(dsn)
-    defaults: dict[str, str | int] = {**_KEEPALIVE, "application_name": f"pgqueue {role}"}
+    # utf8: a character that the database lacks is then the server's refusal, as any other bad value is.
+    own: dict[str, str | int] = {"application_name": f"pgqueue {role}", "client_encoding": "utf8"}
+    defaults = {**_KEEPALIVE, **own}
     return make_conninfo(dsn, **{name: value for name, value in defaults.items() if name not in given})
 
 

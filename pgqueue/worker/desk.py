@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, 
 from dataclasses import dataclass, field
 
 from pgqueue.calls import ClaimedJob
+from pgqueue.worker.journal import Journal
 from pgqueue.worker.outcomes import Completed, Outcome, Recorded, Released
 from pgqueue.worker.station import MOST, Ask, Station
 
@@ -28,9 +29,11 @@ class Load:
     completed: list[Completed] = field(default_factory=list)
     others: list[Outcome] = field(default_factory=list)
     asks: list[Ask] = field(default_factory=list)
+    journal: bool = False
+    """Whether it is time to take along what running jobs say."""
 
     def __bool__(self) -> bool:
-        return bool(self.completed or self.others or self.asks)
+        return bool(self.completed or self.others or self.asks or self.journal)
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -59,6 +62,7 @@ class Desk:
         """Whether jobs that still come are given back at once."""
         self.claimable: int | None = None
         """Jobs that may still be claimed, ever; None for no limit."""
+        self.journal = Journal(self.poke)
         self._completed: list[Completed] = []
         self._others: list[Outcome] = []
         self._idle: list[asyncio.Future[bool]] = []
@@ -76,6 +80,7 @@ class Desk:
                 self._completed.append(outcome)
             case Recorded():
                 self._let_go(outcome.job)
+                self.journal.ended(outcome.job)
                 self._notice()
             case _:
                 self._others.append(outcome)
@@ -228,6 +233,7 @@ class Desk:
             self._under_way
             or self._completed
             or self._others
+            or self.journal.urgent
             or any(station.running or station.buffer for station in stations)
         )
 
@@ -239,6 +245,7 @@ class Desk:
     def _load(self) -> Load:
         load = Load(self.worker, self._completed, self._others)
         self._completed, self._others = [], []
+        load.journal = self.journal.due
         if self.closing:  # whatever a bell may want to look at
             return load
         now = time.monotonic()

@@ -165,6 +165,8 @@ class Lane:
         """
         if not load:
             await self.link.execute(PING)
+        if self._desk.journal:  # before the outcomes: a job that has ended says nothing more
+            await self._desk.journal.hand_in(load.worker, [outcome.job for outcome in load.outcomes], self.link)
         for call in reports(load.worker, load.others):
             self._log.lost(await self.link.execute(call))
         if not (load.completed or load.asks):

@@ -6,15 +6,17 @@ queue of fast jobs neither drowns its reader nor slows down for its log. Level D
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import ConfigurationError
+from pgqueue.teller import JobLogger, Teller
 from pgqueue.worker.outcomes import Cancelled, Completed, Failed, Outcome, Snoozed, Unknown
 
 LINES_PER_SECOND: Final = 100
@@ -69,19 +71,16 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-class JobLogger(logging.LoggerAdapter[logging.Logger]):
-    """What a handler gets as `ctx.log`: its lines carry the job's id, kind and attempt."""
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        kwargs["extra"] = {"fields": {**(self.extra or {}), **(kwargs.get("extra") or {})}}
-        return msg, kwargs
-
-
 class JobLog:
-    """Lines about jobs. worker: the name they carry."""
+    """Lines about jobs.
 
-    def __init__(self, worker: str) -> None:
+    worker:  the name they carry.
+    teller:  makes the place for what a job says of itself.
+    """
+
+    def __init__(self, worker: str, teller: Callable[[ClaimedJob], Teller]) -> None:
         self.worker = worker
+        self._teller = teller
         self._lines = 0
         self._quiet = 0
         self._unknown: set[str] = set()
@@ -146,7 +145,8 @@ class JobLog:
 
     def of(self, job: ClaimedJob) -> JobLogger:
         """The logger for a handler's own lines."""
-        return JobLogger(job_log, {"id": job.id, "kind": job.kind, "attempt": job.attempt})
+        about = {"id": job.id, "kind": job.kind, "attempt": job.attempt}
+        return JobLogger(job_log, about, functools.partial(self._teller, job))
 
     def _about(self, job: ClaimedJob, **more: Any) -> dict[str, dict[str, Any]]:
         return fields(id=job.id, kind=job.kind, queue=job.queue, attempt=job.attempt, worker=self.worker, **more)

@@ -67,7 +67,7 @@ class Worker:
         now = time.monotonic()
         self._desk = Desk(Station(queue, slots, now, per_slot(queue)) for queue, slots in self.options.queues.items())
         self._desk.claimable = self.options.max_jobs
-        self._log = JobLog(self.name)
+        self._log = JobLog(self.name, self._desk.journal.page)
         self._slots: list[Slot] = []
         self._dsn = dsn
         self._pool: Pool | None = None
@@ -144,6 +144,7 @@ class Worker:
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         threads, deadlines = Threads(loop), Deadlines(loop)
+        self._desk.journal.start(loop)
         self._pool = Pool(self._dsn, self.options.connections, threads)
         transactions = Transactions(self._pool, lambda: self._desk.worker)
         steps = Steps(self._pool, lambda: self._desk.worker)
