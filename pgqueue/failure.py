@@ -30,7 +30,7 @@ class Failure:
     kind: str
     queue: str
     args: dict[str, Any]
-    """The job's arguments as they are stored: JSON."""
+    """The job's arguments as the view `pgqueue.jobs` shows them: JSON, with *** in place of secrets."""
     error: str
     """Of the last attempt: type and message."""
     traceback: str | None

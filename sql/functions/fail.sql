@@ -21,7 +21,7 @@ as $$
 --
 --   A job that ends as failed enqueues its on_failed hook, if the worker said at pgqueue.register that the kind has one:
 --   in this transaction, so it is once and for all. The hook has one attempt, the job's queue and priority, and the
---   failure as its argument.
+--   failure as its argument, without secrets.
 --
 -- p_errors  type and message, one line each. p_tracebacks: null where there is none.
 -- p_retry_in pause before the next attempt; null: do not retry, whatever attempts are left.
@@ -83,7 +83,7 @@ begin
         select
             w.kinds ->> h.kind,
             jsonb_build_object('failure', jsonb_build_object(
-                'id', h.id, 'kind', h.kind, 'queue', h.queue, 'args', h.args, 'error', h.error,
+                'id', h.id, 'kind', h.kind, 'queue', h.queue, 'args', pgqueue.redact(h.args), 'error', h.error,
                 'traceback', h.traceback, 'fingerprint', h.fingerprint, 'attempt', h.attempt,
                 'max_attempts', h.max_attempts, 'created_at', h.created_at, 'failed_at', v_now
             )),

@@ -14,7 +14,7 @@ as $$
 --   takes 15, and 150 once it has found one. The names are those of pgqueue/redaction.py.
 --
 -- Writes    nothing.
--- Called by the view pgqueue.jobs, and by itself for what is inside.
+-- Called by the view pgqueue.jobs, pgqueue.fail for hooks, and by itself for what is inside.
 declare
     v_hints constant text[] := '{%pass%,%pwd%,%secret%,%credential%,%token%,%jwt%,%bearer%,%authorization%,%cookie%,%otp%,%cvv%,%cvc%,%ssn%,%key%,%card%,%pin%code%}';
     v_names constant text[] := '{%password,%passwords,%passwd,%passphrase,%passcode,%passwordhash,%passwordconfirmation,%pwd,%secret,%secrets,%credential,%credentials,%token,%jwt,%bearer,%authorization,%cookie,%cookies,%otp,%cvv,%cvc,%ssn,%apikey,%apikeys,%accesskey,%accesskeys,%secretkey,%secretkeys,%privatekey,%privatekeys,%signingkey,%encryptionkey,%masterkey,%authkey,%creditcard,%cardnumber,%cardno,%pincode}';

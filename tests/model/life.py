@@ -91,6 +91,17 @@ class World:
                 job.state, job.worker, job.attempt = "waiting", None, job.attempt - 1
         return job is not None
 
+    def snooze(self, worker: int, token: Token, delay: float) -> bool:
+        if job := self.held(worker, token):
+            self.release(worker, token)
+            job.run_at = self.now + delay
+        return job is not None
+
+    def abandon(self, worker: int, token: Token) -> bool:
+        if job := self.held(worker, token):
+            job.state, job.worker, job.asked = "cancelled", None, False
+        return job is not None
+
     def reconcile(self, worker: int, known: set[Token]) -> set[int]:
         held = {(id, job.claims) for id, job in self.jobs.items() if job.worker == worker}
         return {token[0] for token in held - known if self.release(worker, token)}

@@ -3,7 +3,7 @@
     PGQUEUE_LIFE_EXAMPLES=5000 PGQUEUE_LIFE_SEED=7 python -m pytest tests/model/test_life.py -s
 
 Without these variables the same stories are told each time. Time passes by moving columns into the past, not by
-waiting. Snoozing and expiry have no verbs yet.
+waiting. Expiry is not part of it.
 """
 
 import os
@@ -43,7 +43,9 @@ class Lives(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.db = psycopg.connect(self.dsn, autocommit=True)
-        self.db.execute("truncate pgqueue.job, pgqueue.job_archive, pgqueue.attempt, pgqueue.worker restart identity")
+        self.db.execute(
+            "truncate pgqueue.job, pgqueue.job_archive, pgqueue.attempt, pgqueue.postponed, pgqueue.worker restart identity"
+        )
         self.world = World()
         self.stewards: list[psycopg.Connection] = []
         self.tokens: list[tuple[int, int]] = [(4711, 1)]
@@ -127,6 +129,19 @@ class Lives(RuleBasedStateMachine):
         worker, token = self._reporter(number)
         released = [token[0]] if self.world.release(worker, token) else []
         assert verbs.release(self.db, worker, [Claimed(token)]) == released
+
+    @rule(number=TOKENS, delay=st.sampled_from([0.0, HOUR]))
+    def snooze(self, number, delay):
+        worker, token = self._reporter(number)
+        self.world.now += 1e-3
+        lost = [] if self.world.snooze(worker, token, delay) else [token[0]]
+        assert verbs.snooze(self.db, worker, [Claimed(token)], f"{delay} seconds") == lost
+
+    @rule(number=TOKENS)
+    def abandon(self, number):
+        worker, token = self._reporter(number)
+        lost = [] if self.world.abandon(worker, token) else [token[0]]
+        assert verbs.abandon(self.db, worker, [Claimed(token)]) == lost
 
     @rule(worker=WORKERS, numbers=st.lists(TOKENS, max_size=3))
     def reconcile(self, worker, numbers):

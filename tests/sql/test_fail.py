@@ -216,6 +216,16 @@ def test_a_job_that_died_with_its_worker_has_its_hook(db, hooked):
     assert hook.args["failure"]["traceback"] is None
 
 
+def test_a_hook_is_not_told_secrets(db, hooked):
+    """What it is told goes into mails and chats."""
+    taken = claimed(db, hooked, args={"order": 7, "password": "hunter2", "card": {"$secret": "4711"}})
+
+    fail(db, hooked, [taken])
+
+    (hook,) = hooks(db)
+    assert hook.args["failure"]["args"] == {"order": 7, "password": "***", "card": "***"}
+
+
 def test_arguments_of_any_size_reach_the_hook(db, hooked):
     """As large as a job's may be: a hook must not be refused where its job was not."""
     taken = claimed(db, hooked, args={"text": "x" * 1_000_000})

@@ -8,7 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pgqueue import Backoff, JobContext, enqueue, enqueue_many, errors, job
+from pgqueue import Backoff, Cancel, Discard, JobContext, Retry, Snooze, enqueue, enqueue_many, errors, job
 from tests.sql.verbs import A, claim, row, state, value, values
 from tests.worker.pooler import MISSING, pooler
 from tests.worker.working import attempts, connections, drain, states, until, working
@@ -474,3 +474,27 @@ async def test_it_works_through_a_pooler(dsn, db, kind):
         await drain(pooled, direct_dsn=dsn)
 
     assert (states(db), effects(db)) == (["completed"] * 20, ["written"] * 20)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("said", "ended"),
+    [(Snooze(1000), "scheduled"), (Retry(1000), "scheduled"), (Cancel("withdrawn"), "cancelled"), (Discard, "failed")],
+)
+@pytest.mark.parametrize("returned", [True, False])
+async def test_what_a_handler_says_of_its_job_undoes_its_writes(dsn, db, kind, said, ended, returned):
+    """Only a completed job has done what it did; it would do it again after a snooze."""
+
+    def say(ctx):
+        if not returned:
+            raise said
+        return said
+
+    async def say_async(ctx):
+        return say(ctx)
+
+    enqueue(db, writes(kind, say if kind == "sync" else say_async).job())
+
+    await drain(dsn)
+
+    assert (states(db), effects(db)) == ([ended], [])
