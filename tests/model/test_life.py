@@ -44,7 +44,8 @@ class Lives(RuleBasedStateMachine):
     def begin(self) -> None:
         self.db = psycopg.connect(self.dsn, autocommit=True)
         self.db.execute(
-            "truncate pgqueue.job, pgqueue.job_archive, pgqueue.attempt, pgqueue.postponed, pgqueue.worker restart identity"
+            """truncate pgqueue.job, pgqueue.job_archive, pgqueue.attempt, pgqueue.postponed, pgqueue.worker
+               restart identity"""
         )
         self.world = World()
         self.stewards: list[psycopg.Connection] = []
