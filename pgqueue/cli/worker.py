@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
+import psycopg
 import typer
 
 from pgqueue.cli import application
-from pgqueue.cli.database import Dsn, Embedded, database
+from pgqueue.cli.database import Dsn, Embedded, database, fail_to_connect
 from pgqueue.errors import ConfigurationError
 from pgqueue.job import DEFAULT_QUEUE
 
@@ -108,7 +109,10 @@ def worker(
             from pgqueue import migrations
 
             migrations.migrate(found)
-        code = run(found, options)
+        try:
+            code = run(found, options)
+        except psycopg.OperationalError as error:
+            fail_to_connect(error)
     raise typer.Exit(code)
 
 

@@ -25,7 +25,8 @@ _LOOP_THREADS: Final = "pgqueue-loop"
 def run(dsn: str, options: WorkerOptions) -> int:
     """Runs a worker in this process until SIGTERM or SIGINT, or until its options end it; returns 0.
 
-    Handlers must be registered before: import the modules that define them. Raises `SchemaMismatch`.
+    Handlers must be registered before: import the modules that define them. Raises `SchemaMismatch`;
+    `psycopg.OperationalError` when the server refuses the first connection for good.
 
     Should a thread that a handler left behind (`asyncio.to_thread`) still run then, the process exits here, with 0:
     Python itself would wait for that thread, for ever.

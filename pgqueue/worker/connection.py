@@ -9,7 +9,7 @@ from pgqueue.calls import Call
 from pgqueue.lasting import behind_pooler, conninfo, execute, pauses
 from pgqueue.worker.logs import log
 
-__all__ = ["PING", "PING_AFTER", "WHO", "Trouble", "behind_pooler", "conninfo", "execute", "pauses"]
+__all__ = ["PING", "PING_AFTER", "WHO", "Trouble", "behind_pooler", "conninfo", "execute", "pauses", "refused"]
 
 PING: Final[Call[None]] = Call("select 1", {}, lambda rows: None)
 """For a connection that was quiet for long: does anybody answer?"""
@@ -17,6 +17,22 @@ PING_AFTER: Final = 15.0
 """Seconds."""
 WHO: Final = "select pg_backend_pid(), (select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a)"
 """Asks who answers: process id and start of the server session."""
+
+_REFUSED: Final = (
+    "does not exist",
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "no such database",
+    "no such user",
+)
+"""Words of a server that will not let us in whatever we do: libpq keeps only text of an error while connecting."""
+
+
+def refused(error: BaseException) -> bool:
+    """Whether every host that was tried refused us for good: no such database or role, a wrong password."""
+    _, *tried = str(error).split("\n- host:")
+    return all(any(words in told for words in _REFUSED) for told in tried or [str(error)])
 
 
 class Trouble(lasting.Trouble):

@@ -23,7 +23,7 @@ from pgqueue.errors import InvalidJob, InvalidSchedule, QueueError, SchemaMismat
 from pgqueue.schedule import Schedule
 from pgqueue.task import kinds
 from pgqueue.worker.alarm import Alarm
-from pgqueue.worker.connection import WHO, pauses
+from pgqueue.worker.connection import WHO, pauses, refused
 from pgqueue.worker.leader import Leader
 from pgqueue.worker.link import Link
 from pgqueue.worker.logs import log
@@ -39,8 +39,8 @@ class Steward(threading.Thread):
     version:     of pgqueue, for the workers view.
     on_worker:   told, in this thread, the worker's id when it is registered, and again when it was declared dead and
                  goes on under a new one.
-    on_failure:  told when it cannot go on: the schema is not the one this code speaks, the DSN is malformed, or a
-                 schedule that the code declares is refused.
+    on_failure:  told when it cannot go on: the schema is not the one this code speaks, the DSN is malformed, the
+                 server refuses the first connection for good, or a schedule that the code declares.
     on_trouble:  told when its connection is lost.
     running:     how many jobs run now.
     long:        id and claims of those that do so for longer than an instant.
@@ -101,6 +101,9 @@ class Steward(threading.Thread):
                         lost_at = None
                     self._serve(connection)
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+                if self.link.connection is None and refused(error):
+                    self._on_failure(error)  # a slip in the DSN; had it worked before, we would wait
+                    return
                 lost_at = lost_at or time.monotonic()
                 self.link.trouble.begins(error)
                 self._on_trouble()

@@ -38,7 +38,7 @@ declare
 begin
     -- any (array[…]): see pgqueue.finish.
     with told as materialized (
-        select t.*
+        select distinct on (t.id, t.claims) t.*               -- told twice is told once
         from unnest(p_ids, p_claims, p_errors, p_tracebacks, p_retry_in, p_fingerprints)
             t (id, claims, error, traceback, retry_in, fingerprint)
     ),

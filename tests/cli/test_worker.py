@@ -5,6 +5,7 @@ import json
 import signal
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pgqueue import client, migrations
 from pgqueue.cli import migrate as migrate_command
@@ -189,3 +190,23 @@ def test_help_comes_in_order(bare):
     places = [text.index(word) for word in ("Run the jobs", "SIGTERM", "A second", "Examples:", "Options:")]
     assert places == sorted(places)
     assert text.count("pgqueue worker --app") == 2
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("slip", "told"),
+    [
+        ({"dbname": "nowhere"}, 'database "nowhere" does not exist'),
+        ({"user": "nobody"}, 'role "nobody" does not exist'),
+    ],
+)
+def test_a_slip_in_the_dsn_ends_it_with_the_reason(app, dsn, process, slip, told):
+    """Waiting would not mend it. A server that is not there yet is another matter: that one is waited for."""
+    wrong = make_conninfo(dsn, **slip)
+    code, _, log = ended(process("worker", "--app", "myjobs", "--drain", "--dsn", wrong))
+
+    assert code == 1
+    (line,) = [line for line in log.splitlines() if line.startswith("pgqueue: ")]
+    assert line.startswith("pgqueue: cannot connect: ")
+    assert told in line
+    assert "Traceback" not in log

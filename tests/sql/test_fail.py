@@ -240,3 +240,14 @@ def test_nothing_to_fail_is_no_error(db):
     """Nor does it write."""
     assert fail(db, A, []) == []
     assert everything(db) == []
+
+
+@pytest.mark.parametrize("retry_in", [None, "1 minute"])
+def test_an_attempt_that_is_told_twice_in_one_call_is_recorded_once(db, retry_in):
+    """A batch must not fail as a whole, and all its other jobs with it, for one that is in it twice."""
+    first, second = claimed(db), claimed(db)
+
+    assert fail(db, A, [first, second, first], retry_in=retry_in) == []
+
+    assert [noted.job for noted in rows(db, "select job from pgqueue.attempt order by job")] == [first.id, second.id]
+    assert job(db, first.id).state == ("failed" if retry_in is None else "scheduled")

@@ -136,3 +136,22 @@ async def test_a_claim_that_a_crash_forgot_is_taken_back_by_its_run():
                 assert value(db, "select attempt from pgqueue.jobs") == 1
 
     assert len(begun) == 1
+
+
+async def test_a_worker_that_has_worked_before_waits_even_for_a_database_that_is_gone(server, caplog, noop):
+    """Restored from a backup, renamed for a moment: it must not take that for a slip in its DSN."""
+    other = server.dsn.replace("/pgqueue?", "/postgres?")
+    with caplog.at_level(logging.INFO):
+        async with working(server.dsn, poll=NEVER):
+            with connected(server) as db:
+                await until_asleep(db)
+            with psycopg.connect(other, autocommit=True) as admin:
+                admin.execute("alter database pgqueue allow_connections false")
+                admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'pgqueue'")
+                admin.execute("alter database pgqueue rename to elsewhere")
+                await until(lambda: "steward" in told(caplog, "not reachable"))
+                admin.execute("alter database elsewhere rename to pgqueue")
+                admin.execute("alter database pgqueue allow_connections true")
+            with connected(server) as db:
+                id = enqueue(db, noop.job()).id
+                await until(lambda: state(db, id) == "completed")

@@ -5,7 +5,7 @@ import logging
 import psycopg
 import pytest
 
-from pgqueue.worker.connection import Trouble
+from pgqueue.worker.connection import Trouble, refused
 
 
 def test_an_outage_has_two_lines_and_the_next_one_two_more(caplog):
@@ -54,3 +54,24 @@ def test_too_many_connections_are_known_by_their_words(caplog, words):
     """Of an error while connecting libpq keeps no code, only the text."""
     Trouble("lane").begins(psycopg.OperationalError(f"connection failed: FATAL:  {words}"))
     assert caplog.messages == ["database has too many connections, waiting for it"]
+
+
+AUTH = 'connection failed: FATAL:  password authentication failed for user "app"'
+DOWN = "connection failed: Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("told", "for_good"),
+    [
+        (AUTH, True),
+        ('connection failed: FATAL:  database "app" does not exist', True),
+        ("connection failed: fe_sendauth: no password supplied", True),
+        (DOWN, False),
+        ("connection failed: FATAL:  the database system is starting up", False),
+        (f"Multiple connection attempts failed. All failures were:\n- host: 'a': {AUTH}\n- host: 'b': {DOWN}", False),
+        (f"Multiple connection attempts failed. All failures were:\n- host: 'a': {AUTH}\n- host: 'b': {AUTH}", True),
+    ],
+)
+def test_only_a_refusal_by_every_host_is_for_good(told, for_good):
+    """A standby that refuses us says nothing about the primary that is down."""
+    assert refused(psycopg.OperationalError(told)) is for_good
