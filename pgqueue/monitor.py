@@ -88,6 +88,25 @@ class JobInfo:
     """What the handler returned; None for nothing."""
     timeout: timedelta | None
     """Longest run time of one attempt; None: as the handler says."""
+    progress: float | None
+    """How far its last attempt has come, 0 to 1, by its own account; None if it does not say."""
+    progress_message: str | None
+    """What that attempt said it was doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """What a job wrote with ctx.log(…), visible while it runs."""
+
+    attempt: int
+    """Which one wrote it, from 1; begins again after a retry by hand."""
+    at: datetime
+    level: str
+    """debug, info, warning, error or critical."""
+    text: str
+    claims: int
+    """Grows with each start of the job: together with `line` it orders the lines."""
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +252,13 @@ def attempts(connection: psycopg.Connection[Any], id: int) -> list[AttemptInfo]:
     """The attempts of a job that did not succeed, oldest first."""
     sql = "select {columns} from pgqueue.attempt v where v.job = %(id)s order by v.claims"
     return _read(connection, AttemptInfo, sql, {"id": id})
+
+
+def log(connection: psycopg.Connection[Any], id: int, *, limit: int = 1_000) -> list[LogLine]:
+    """The last lines that a job wrote, oldest first. limit: at most so many."""
+    sql = """select {columns} from pgqueue.job_logs v where v.job = %(id)s
+        order by v.claims desc, v.line desc limit %(limit)s"""
+    return _read(connection, LogLine, sql, {"id": id, "limit": limit})[::-1]
 
 
 def _read(connection: psycopg.Connection[Any], row: type[T], sql: str, params: Mapping[str, Any]) -> list[T]:

@@ -55,7 +55,7 @@ def list_(
 
 @app.command("show")
 def show_(id: Id, json: show.Json = False, dsn: Dsn = None, embedded: Embedded = False) -> None:
-    """Show one job and its failed attempts.
+    """Show one job, its failed attempts, and the last thousand lines that it wrote; also while it runs.
 
     \b
     Example:
@@ -63,11 +63,12 @@ def show_(id: Id, json: show.Json = False, dsn: Dsn = None, embedded: Embedded =
     """
     with connected(dsn, embedded) as connection:
         job, attempts = monitor.job(connection, id), monitor.attempts(connection, id)
+        lines = monitor.log(connection, id)
     if json:
-        show.as_json({**dataclasses.asdict(job), "failed_attempts": attempts})
+        show.as_json({**dataclasses.asdict(job), "failed_attempts": attempts, "log": lines})
         return
     for name in monitor.JobInfo.__slots__:
-        typer.echo(f"{name:<14}{show.text(getattr(job, name))}")
+        typer.echo(f"{name:<17}{show.text(getattr(job, name))}")
     for attempt in attempts:
         typer.echo(
             f"\nattempt {attempt.attempt}, worker {attempt.worker}, ended {show.text(attempt.finished_at)}, "
@@ -76,6 +77,12 @@ def show_(id: Id, json: show.Json = False, dsn: Dsn = None, embedded: Embedded =
         typer.echo(f"  {show.text(attempt.error)}")
         for line in (attempt.traceback or "").splitlines():
             typer.echo(f"    {show.printable(line)}")
+    if lines:
+        typer.echo("\nlog")
+    for told in lines:
+        start = f"  {show.text(told.at)} attempt {told.attempt} {told.level:<8} "
+        for line in told.text.splitlines() or [""]:
+            typer.echo(f"{start}{show.printable(line)}")
 
 
 @app.command()
