@@ -11,6 +11,8 @@ pass: `except Control: raise`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from pgqueue.errors import ConfigurationError, InvalidJob
 from pgqueue.job import Seconds, seconds, show
 
@@ -23,6 +25,10 @@ class Control(Exception):
             raise ConfigurationError(f"reason {show(reason)} of {type(self).__name__} is no text")
         super().__init__(*(() if reason is None else (reason,)))
         self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as it is: a handler in a process says it there, and it is heard here."""
+        return _again, (type(self), self.args, vars(self))
 
 
 class Retry(Control):
@@ -68,6 +74,13 @@ class Discard(Control):
 
     reason:  its error; None: that of the error it was raised from, if any.
     """
+
+
+def _again(kind: type[Control], args: tuple[Any, ...], values: dict[str, Any]) -> Control:
+    control = kind.__new__(kind, *args)
+    control.args = args
+    vars(control).update(values)
+    return control
 
 
 def _length(what: str, delay: Seconds) -> float:

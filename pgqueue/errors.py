@@ -20,6 +20,8 @@
     │   ├── JobCancelled
     │   └── JobExpired
     ├── AttemptCancelled      an attempt was told to stop
+    ├── ProcessDied           the process that ran an attempt ended under it
+    ├── ErrorInProcess        a handler in a process raised what cannot be brought over
     ├── LifespanFailed        what a worker makes once could not be made
     ├── UnsupportedConnection enqueue was given something it cannot use         (also a TypeError)
     ├── ConfigurationError    a command or decorator was given wrong options    (also a ValueError)
@@ -165,6 +167,14 @@ class AttemptCancelled(QueueError):
 
     `JobContext.raise_if_cancelled` raises it, so that a handler in a thread can leave.
     """
+
+
+class ProcessDied(QueueError):
+    """The process that ran an attempt ended under it: killed, crashed, out of memory, or `os._exit`."""
+
+
+class ErrorInProcess(QueueError):
+    """A handler in a process raised an error that cannot be pickled; the message has its type and text."""
 
 
 class LifespanFailed(QueueError):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from pgqueue.errors import ConfigurationError, InvalidJob
 from pgqueue.failure import check_hook, hook_of
@@ -28,6 +29,8 @@ from pgqueue.retry_on import Errors, Which, errors_of
 from pgqueue.unique import Unique
 from pgqueue.versions import Upcaster, Versions
 
+Executor = Literal["thread", "process"]
+
 
 class JobOptions(TypedDict, total=False):
     """The keywords of `@job`, for type checkers; `TaskOptions` says what each means."""
@@ -44,6 +47,9 @@ class JobOptions(TypedDict, total=False):
     give_up_on: Which | None
     on_failed: Callable[..., Any] | None
     aliases: Iterable[str]
+    executor: Executor
+    memory: int | None
+    recycle: int | None
     transactional: bool
     batch: int | None
     result_ttl: Seconds | None
@@ -72,6 +78,9 @@ class TaskOptions:
     on_failed:     what to run once when a job ended as failed: a function that takes a `Failure`, or a task whose one
                    argument is `failure`. It runs as a job of its own.
     aliases:       former names, under which waiting jobs still run.
+    executor:      where a sync function runs: "thread", or "process", which can be killed.
+    memory:        bytes an attempt may take in a process beyond what that had before; None for no limit. Linux only.
+    recycle:       jobs after which a process is replaced by a new one; None for never.
     transactional: give the handler a connection whose transaction also records that the job completed.
     batch:         how many jobs the handler takes at once, at most 1,000; None: it takes one, without a `Batch`.
     result_ttl:    for how long a result can be read, seconds (`@job` takes a timedelta too); None: as long as its job.
@@ -96,6 +105,9 @@ class TaskOptions:
     give_up_on: Errors | None = None
     on_failed: Callable[..., Any] | None = None
     aliases: tuple[str, ...] = ()
+    executor: Executor = "thread"
+    memory: int | None = None
+    recycle: int | None = None
     transactional: bool = False
     batch: int | None = None
     result_ttl: float | None = None
@@ -113,7 +125,10 @@ class TaskOptions:
         if unknown := given.keys() - {field.name for field in dataclasses.fields(cls)}:
             raise TypeError(f"@job of {function.__qualname__}: there is no option {', '.join(sorted(unknown))}")
         try:
-            return cls(**_normal(function, given))
+            options = cls(**_normal(function, given))
+            if options.executor == "process" and inspect.iscoroutinefunction(function):
+                raise ConfigurationError("executor='process' runs sync functions; an async one can be cancelled anyway")
+            return options
         except (ConfigurationError, InvalidJob) as error:
             raise ConfigurationError(f"@job of {function.__qualname__}: {error}") from error
 
@@ -129,12 +144,25 @@ class TaskOptions:
         check_whole("max_bytes", self.max_bytes, 2, MAX_BYTES, f"use 2 to {MAX_BYTES}")
         if self.batch is not None:
             check_whole("batch", self.batch, 1, 1_000, "use 1 to 1000")
+        self._check_executor()
         if not isinstance(self.transactional, bool):
             raise ConfigurationError(f"transactional {show(self.transactional)} is neither True nor False")
         if self.on_failed is not None:
             check_hook(self.on_failed)
             for kind in (self.name, *self.aliases):
                 check_kind(hook_of(kind))
+
+    def _check_executor(self) -> None:
+        if self.executor not in ("thread", "process"):
+            raise ConfigurationError(f"executor {show(self.executor)} is unknown; use 'thread' or 'process'")
+        for name, value in (("memory", self.memory), ("recycle", self.recycle)):
+            if value is None:
+                continue
+            if self.executor != "process":
+                raise ConfigurationError(f"{name} is of processes; use executor='process' with it")
+            check_whole(name, value, 1, 2**62, "use a whole number from 1")
+        if self.executor == "process" and self.transactional:
+            raise ConfigurationError("a transaction cannot reach into a process; use executor='thread' with it")
 
 
 def _normal(function: Callable[..., Any], given: JobOptions) -> dict[str, Any]:

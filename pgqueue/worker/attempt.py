@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pgqueue.calls import ClaimedJob
 from pgqueue.context import JobContext
@@ -12,6 +12,16 @@ from pgqueue.task import Task
 
 Arguments = dict[str, Any]
 """Of a handler, by name."""
+
+
+class Place(Protocol):
+    """Where an attempt runs: a slot."""
+
+    def holds(self, job: ClaimedJob) -> bool:
+        """Whether that job still runs here and nobody has told it to stop."""
+
+    def begin(self) -> None:
+        """The attempt begins only now: what it may take counts from here."""
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +32,9 @@ class Attempt:
     job: ClaimedJob
     arguments: Arguments
     context: JobContext
+    limit: float | None
+    """Seconds it may run; None for no limit."""
+    place: Place
 
 
 Inside = Callable[[Attempt], Awaitable[Any]]

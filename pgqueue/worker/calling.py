@@ -2,6 +2,7 @@
 
     async function     in the event loop
     any other          in a thread                        threads.py
+    executor="process" in a child process                 processes.py, child.py
 
 What stands around a handler is a layer: it is given the attempt and what is inside of it, and awaits that. The way to
 call a task is chosen once, at its first job, so a job that uses nothing of this costs a look-up.
@@ -14,26 +15,19 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from types import CoroutineType
-from typing import Any, Protocol
+from typing import Any
 
 from pgqueue.calls import ClaimedJob
 from pgqueue.context import JobContext
 from pgqueue.middlewares import middlewares
 from pgqueue.resources import Resources
 from pgqueue.task import Task
-from pgqueue.worker.attempt import Arguments, Attempt, Inside, Layer
+from pgqueue.worker.attempt import Arguments, Attempt, Inside, Layer, Place
 from pgqueue.worker.logs import JobLog
 from pgqueue.worker.once import Steps
+from pgqueue.worker.processes import Processes
 from pgqueue.worker.surroundings import call_within, surround
 from pgqueue.worker.threads import Threads
-
-
-class Place(Protocol):
-    """Where an attempt runs: a slot."""
-
-    def holds(self, job: ClaimedJob) -> bool:
-        """Whether that job still runs here and nobody has told it to stop."""
-
 
 Way = Callable[[ClaimedJob, float | None, Arguments, Place], Awaitable[Any]]
 """Calls one task's function for a job. The number: seconds it may run, None for no limit."""
@@ -42,11 +36,20 @@ Way = Callable[[ClaimedJob, float | None, Arguments, Place], Awaitable[Any]]
 class Calling:
     """Calls the handlers of a worker's jobs."""
 
-    def __init__(self, threads: Threads, log: JobLog, transaction: Layer, steps: Steps, resources: Resources) -> None:
+    def __init__(
+        self,
+        threads: Threads,
+        processes: Processes,
+        log: JobLog,
+        transaction: Layer,
+        steps: Steps,
+        resources: Resources,
+    ) -> None:
         """transaction: what stands around handlers whose task is transactional. steps: for `ctx.once`. resources: for
         `ctx.resources`."""
         self._steps = steps
         self._threads = threads
+        self._processes = processes
         self._resources = resources
         self._middlewares = list(middlewares.values())
         self._transaction = transaction
@@ -59,7 +62,8 @@ class Calling:
         """Calls the task's function; the answer is what it returns.
 
         limit: seconds it may run, None for no limit; whoever awaits this keeps it, by cancelling. A coroutine then gets
-        CancelledError; a thread is left to itself, and learns of it from its context. place: where it runs.
+        CancelledError, a process is killed; a thread is left to itself, and learns of it from its context. place: where
+        it runs.
         """
         way = self._ways.get(task)
         if way is None:
@@ -92,11 +96,13 @@ class Calling:
         if not layers and not self._middlewares:
             return self._plain(task)
         inside: Inside = self._in_loop if task.is_async else self._in_thread
+        if task.options.executor == "process":
+            inside = self._in_process
         for layer in reversed(layers):
             inside = _around(layer, inside)
 
         def way(job: ClaimedJob, limit: float | None, arguments: Arguments, place: Place) -> Awaitable[Any]:
-            return inside(Attempt(task, job, arguments, self.context(job, limit, place)))
+            return inside(Attempt(task, job, arguments, self.context(job, limit, place), limit, place))
 
         return way
 
@@ -112,6 +118,8 @@ class Calling:
     def _plain(self, task: Task[..., ..., Any]) -> Way:
         """The way to a function with nothing around it."""
         function: Callable[..., Any] = task.function
+        if task.options.executor == "process":
+            return lambda job, limit, arguments, place: self._processes.call(task, job, limit, place.begin)
         if not task.is_async:
             return functools.partial(self._sync, task)
         if task.takes_context:
@@ -128,6 +136,9 @@ class Calling:
 
     async def _in_loop(self, attempt: Attempt) -> Any:
         return await _bound(attempt)()
+
+    async def _in_process(self, attempt: Attempt) -> Any:
+        return await self._processes.call(attempt.task, attempt.job, attempt.limit, attempt.place.begin)
 
     async def _in_thread(self, attempt: Attempt) -> Any:
         within = [each.open for each in self._middlewares if not each.is_async]

@@ -8,7 +8,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterator
 from types import CodeType
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_ERROR_CHARS: Final = 2_000
 MAX_TRACEBACK_CHARS: Final = 20_000
@@ -34,8 +34,27 @@ def message(error: BaseException) -> str:
     return storable(" ".join(text.split()))
 
 
+class Elsewhere(NamedTuple):
+    """Traceback and fingerprint of an error that was raised in another process."""
+
+    traceback: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Elsewhere | None:
+        """What `note` noted; None for an error of this process."""
+        found = getattr(error, "_pgqueue_elsewhere", None)
+        return found if isinstance(found, cls) else None
+
+    def note(self, error: BaseException) -> None:
+        """Notes it with the error, which came over without."""
+        error._pgqueue_elsewhere = self  # type: ignore[attr-defined]
+
+
 def trace(error: BaseException) -> str:
     """The traceback, its end if it is long."""
+    if (there := Elsewhere.of(error)) is not None:
+        return storable(there.traceback[-MAX_TRACEBACK_CHARS:])
     try:
         text = "".join(traceback.format_exception(error))
     except BaseException as broken:
@@ -52,6 +71,8 @@ def fingerprint(error: BaseException, module: str) -> str:
 
     module:  of the handler; its package is the application, even where that is installed like a library.
     """
+    if (there := Elsewhere.of(error)) is not None:
+        return there.fingerprint
     parts = [type(error).__name__]
     if isinstance(error, BaseExceptionGroup):
         parts += sorted({fingerprint(each, module) for each in leaves(error)})

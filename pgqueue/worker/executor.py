@@ -44,6 +44,7 @@ class Slot:
         """The job that runs here now."""
         self.since = 0.0
         """When it started, by `time.monotonic`."""
+        self._limit: float | None = None
         self._cut: Cut | None = None
         self._reason: str | None = None
         """Of whoever cancelled it."""
@@ -81,6 +82,12 @@ class Slot:
         """Whether that job runs here and nobody has told it to stop."""
         return self.job is job and self._cut is None
 
+    def begin(self) -> None:
+        """The running attempt begins now: its timeout counts from here."""
+        if self._limit is not None and self._cut is None:
+            self.deadline = time.monotonic() + self._limit
+            self._deadlines.add(self)
+
     def cut(self, why: Cut, reason: str | None = None) -> None:
         """Stops the running attempt. A coroutine gets CancelledError; a thread is left to itself.
 
@@ -105,9 +112,9 @@ class Slot:
             return of_misfit(job, task, error)
         limit = task.timeout if job.timeout is None else job.timeout.total_seconds()
         try:
-            if limit is not None:
-                self.deadline = time.monotonic() + limit
-                self._deadlines.add(self)
+            self._limit = limit
+            if limit is not None and task.options.executor == "thread":  # a process begins when it is there
+                self.begin()
             result = await self._calling.call(task, job, limit, kwargs, self)
         except BaseException as error:  # whatever a handler raises ends its own job, never the worker
             if not isinstance(error, asyncio.CancelledError) or self._cut is None:

@@ -8,6 +8,7 @@ desk      where lanes and slots meet; a station for each queue      desk.py, sta
 slots     coroutines that run jobs                                  executor.py, deadlines.py
 calling   how a handler is called: in the loop, in a thread         calling.py, threads.py
 batching  many jobs in one slot                                     batching.py
+processes children that can be killed                               processes.py, child.py, wire.py
 pool      connections that handlers write on, opened when needed    pool.py, held.py, transaction.py, once.py
 lifespans what is made once and handed to handlers                  lifespans.py
 """
@@ -37,6 +38,7 @@ from pgqueue.worker.logs import JobLog, fields, log
 from pgqueue.worker.once import Steps
 from pgqueue.worker.options import WorkerOptions
 from pgqueue.worker.pool import Pool
+from pgqueue.worker.processes import Processes
 from pgqueue.worker.station import Station
 from pgqueue.worker.steward import Steward
 from pgqueue.worker.threads import Threads
@@ -75,6 +77,7 @@ class Worker:
         self._direct_dsn = dsn if self.options.direct_dsn is None else self.options.direct_dsn
         self._bell = Bell(self._direct_dsn, self._desk, self.options.poll, self._cancelled)
         self._tasks: list[asyncio.Task[None]] = []
+        self._processes = Processes(self.name)
         self._lifespans = Lifespans(each for each in lifespans.values() if not each.process)
 
     async def run(self) -> None:
@@ -148,7 +151,7 @@ class Worker:
         self._pool = Pool(self._dsn, self.options.connections, threads)
         transactions = Transactions(self._pool, lambda: self._desk.worker)
         steps = Steps(self._pool, lambda: self._desk.worker)
-        calling = Calling(threads, self._log, transactions.layer, steps, self._lifespans.resources)
+        calling = Calling(threads, self._processes, self._log, transactions.layer, steps, self._lifespans.resources)
         for station in self._desk.stations.values():
             for _ in range(station.slots):
                 slot = Slot(station, self._desk, calling, deadlines, self._log)
@@ -233,6 +236,7 @@ class Worker:
         while True:
             await asyncio.sleep(1)
             self._log.tick()
+            self._processes.tick()
             self._desk.give_back_stalled()
 
     async def _count(self) -> None:
@@ -265,6 +269,7 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=1)
+        await self._processes.close(REPORT_PATIENCE)
         await self._lifespans.end()
         await asyncio.to_thread(steward.leave, REPORT_PATIENCE)
         self._log.tick()

@@ -1,11 +1,13 @@
 """A worker in a process of its own, for what only a process can show: signals, exit codes, death.
 
-Run as a module it is that process: python -m tests.worker.process DSN OPTIONS, options of `WorkerOptions` as JSON.
+Run as a module it is that process: python -m tests.worker.process DSN OPTIONS, options of `WorkerOptions` as JSON,
+and `handlers`, the module that has them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -67,10 +69,11 @@ def process(dsn: str, **options: Any) -> Iterator[Process]:
 
 def main(dsn: str, options: str) -> int:
     from pgqueue.worker import WorkerOptions, logs, run
-    from tests.worker import handlers  # noqa: F401
 
+    given = json.loads(options)
+    importlib.import_module(given.pop("handlers", "tests.worker.handlers"))
     logs.setup("json")
-    return run(dsn, WorkerOptions(**json.loads(options)))
+    return run(dsn, WorkerOptions(**given))
 
 
 if __name__ == "__main__":
