@@ -14,7 +14,7 @@ import time
 from typing import Final, Literal
 
 from pgqueue.calls import ClaimedJob
-from pgqueue.errors import AttemptCancelled, JobTimeout
+from pgqueue.errors import JobTimeout
 from pgqueue.task import registry
 from pgqueue.worker.batching import Assembly, alike
 from pgqueue.worker.calling import Calling
@@ -22,7 +22,17 @@ from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
 from pgqueue.worker.hiding import hidden, hidden_together
 from pgqueue.worker.logs import JobLog
-from pgqueue.worker.outcomes import AnyTask, Completed, Outcome, Released, Unknown, of_error, of_misfit, of_result
+from pgqueue.worker.outcomes import (
+    AnyTask,
+    Cancelled,
+    Completed,
+    Outcome,
+    Released,
+    Unknown,
+    of_error,
+    of_misfit,
+    of_result,
+)
 from pgqueue.worker.station import Station
 
 Cut = Literal["timeout", "cancel", "stop", "lost"]
@@ -46,8 +56,6 @@ class Slot:
         """When it started, by `time.monotonic`."""
         self._limit: float | None = None
         self._cut: Cut | None = None
-        self._reason: str | None = None
-        """Of whoever cancelled it."""
         self._closed = False
         """Whether the job that runs here is the last."""
         self._desk = desk
@@ -88,15 +96,11 @@ class Slot:
             self.deadline = time.monotonic() + self._limit
             self._deadlines.add(self)
 
-    def cut(self, why: Cut, reason: str | None = None) -> None:
-        """Stops the running attempt. A coroutine gets CancelledError; a thread is left to itself.
-
-        reason: why somebody cancelled it, None if not told.
-        """
+    def cut(self, why: Cut) -> None:
+        """Stops the running attempt. A coroutine gets CancelledError, a process is killed, a thread left to itself."""
         self._closed = self._closed or why == "stop"
         if self.job is not None and self.task is not None and self._cut is None:
             self._cut = why
-            self._reason = reason
             self.deadline = math.inf
             self.task.cancel()
 
@@ -179,7 +183,7 @@ class Slot:
             case "timeout":
                 return of_error(job, task, JobTimeout(f"stopped after {limit:g} s, its timeout"))
             case "cancel":
-                return of_error(job, task, AttemptCancelled(self._reason or "without a reason"))
+                return Cancelled(job, None)
             case "stop":
                 return Released(job)
             case _:

@@ -201,7 +201,8 @@ class Worker:
         """Somebody cancelled a job while it runs here, or waits here for a slot. No other job is touched."""
         for slot in self._slots:
             if slot.job is not None and (slot.job.id, slot.job.claims) == (id, claims):
-                slot.cut("cancel", reason)
+                log.info("cancelled while it runs", extra=fields(id=id, kind=slot.job.kind, reason=reason))
+                slot.cut("cancel")
                 return
         self._desk.withdraw(id, claims)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pgqueue import JobContext, job, lifespan, middleware
+from pgqueue.control import Cancel, Discard, Retry, Snooze
 
 tenant = contextvars.ContextVar("tenant", default="nobody")
 log = logging.getLogger("shop")
@@ -106,7 +107,23 @@ def tells_all(ctx: JobContext) -> list[object]:
     return [ctx.id, ctx.attempt, ctx.deadline is not None, tenant.get(), ctx.resources.model, once]
 
 
+@job(executor="process", max_attempts=3)
+def says(what: str) -> object:
+    match what:
+        case "snooze":
+            raise Snooze(3600, "closed at night")
+        case "retry":
+            try:
+                raise KeyError("account")
+            except KeyError:
+                raise Retry(delay=3600)  # noqa: B904
+        case "cancel":
+            return Cancel("order withdrawn")
+    raise Discard("no such account")
+
+
 TASKS = [
+    says,
     tells_its_pid,
     short_lived,
     hangs_in_process,

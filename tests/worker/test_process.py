@@ -168,6 +168,19 @@ async def test_however_it_fails_only_its_own_attempt_does(dsn, db, how, said, tr
     assert traceback is None or traceback in value(db, "select traceback from pgqueue.attempt")
 
 
+async def test_what_it_says_of_its_job_is_heard(dsn, db):
+    """As from any other handler, raised or returned."""
+    enqueue_many(db, [handlers.says.job(what) for what in ("snooze", "retry", "cancel", "discard")])
+
+    await drain(dsn)
+
+    assert states(db) == ["scheduled", "scheduled", "cancelled", "failed"]
+    told = values(db, "select error from pgqueue.jobs order by id")
+    assert told == [
+        "Snooze: closed at night", "Retry: KeyError: 'account'", "order withdrawn", "Discard: no such account",
+    ]  # fmt: skip
+
+
 async def test_what_it_says_and_sees_is_as_elsewhere(dsn, db, caplog, capfd):
     """Its prints and log lines go where the worker's go; middleware and lifespans are there; what is not says so."""
     caplog.set_level(logging.INFO)
