@@ -163,6 +163,8 @@ class TaskOptions:
             check_whole(name, value, 1, 2**62, "use a whole number from 1")
         if self.executor == "process" and self.transactional:
             raise ConfigurationError("a transaction cannot reach into a process; use executor='thread' with it")
+        if self.executor == "process" and self.batch is not None:
+            raise ConfigurationError("a batch cannot reach into a process; use executor='thread' with it")
 
 
 def _normal(function: Callable[..., Any], given: JobOptions) -> dict[str, Any]:

@@ -220,7 +220,8 @@ async def test_a_handler_that_no_module_has_is_refused_with_the_reason(dsn, db):
         ({"recycle": 1}, "use executor='process'"),
         ({"executor": "process", "memory": 0}, "whole number from 1"),
         ({"executor": "process", "recycle": 1.5}, "whole number from 1"),
-        ({"executor": "process", "transactional": True}, "cannot reach into a process"),
+        ({"executor": "process", "transactional": True}, "a transaction cannot reach into a process"),
+        ({"executor": "process", "batch": 10}, "a batch cannot reach into a process"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options, said):
