@@ -119,7 +119,9 @@ class Calling:
         """The way to a function with nothing around it."""
         function: Callable[..., Any] = task.function
         if task.options.executor == "process":
-            return lambda job, limit, arguments, place: self._processes.call(task, job, limit, place.begin)
+            return lambda job, limit, arguments, place: self._processes.call(
+                task, job, limit, place.begin, self._log.of(job)
+            )
         if not task.is_async:
             return functools.partial(self._sync, task)
         if task.takes_context:
@@ -138,7 +140,9 @@ class Calling:
         return await _bound(attempt)()
 
     async def _in_process(self, attempt: Attempt) -> Any:
-        return await self._processes.call(attempt.task, attempt.job, attempt.limit, attempt.place.begin)
+        return await self._processes.call(
+            attempt.task, attempt.job, attempt.limit, attempt.place.begin, attempt.context.log
+        )
 
     async def _in_thread(self, attempt: Attempt) -> Any:
         within = [each.open for each in self._middlewares if not each.is_async]

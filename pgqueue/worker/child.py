@@ -32,12 +32,13 @@ from pgqueue.lifespans import lifespans
 from pgqueue.middlewares import middlewares
 from pgqueue.resources import Resources
 from pgqueue.task import find
+from pgqueue.teller import JobLogger
 from pgqueue.worker.description import Elsewhere, describe, fingerprint, trace
 from pgqueue.worker.lifespans import opened, starting
-from pgqueue.worker.logs import JobLogger, job_log
+from pgqueue.worker.logs import job_log
 from pgqueue.worker.memory import capped
 from pgqueue.worker.surroundings import call_within
-from pgqueue.worker.wire import Begun, InvalidResult, Line, Order, Raised, Returned, Start, Wire
+from pgqueue.worker.wire import Begun, InvalidResult, Kept, Line, Order, Progress, Raised, Returned, Start, Wire
 
 MAX_RESULT: Final = 16 * 1_048_576
 """Characters of a result that are sent at all; the worker's own limit is lower and says so better."""
@@ -54,6 +55,7 @@ class Child:
         self._busy = False
         self._worker = ""
         self._middlewares: list[Any] = []
+        self._tells = _Tells(wire)
         self._values: dict[str, Any] = {}
 
     def work(self) -> None:
@@ -125,7 +127,7 @@ class Child:
             created_at=job.created_at,
             deadline=None if order.limit is None else datetime.now(UTC) + timedelta(seconds=order.limit),
             worker=self._worker,
-            log=JobLogger(job_log, {"id": job.id, "kind": job.kind, "attempt": job.attempt}),
+            log=JobLogger(job_log, {"id": job.id, "kind": job.kind, "attempt": job.attempt}, lambda: self._tells),
             meta=json.loads(job.meta) if job.meta else {},
             resources=Resources(self._values),
         )
@@ -168,6 +170,23 @@ def _known(registry: dict[str, Any], name: str, what: str) -> Any:
             f"{what} {name} is not there once its module was imported in a child process; define it at the top of one"
         )
     return registry[name]
+
+
+class _Tells:
+    """Passes on what a job says of itself; the worker keeps it."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def progress(self, fraction: float, message: str | None) -> None:
+        with contextlib.suppress(OSError):
+            self._wire.send(Progress(fraction, message))
+
+    def line(self, level: str, text: str) -> bool:
+        """True always: whether there were too many is counted there."""
+        with contextlib.suppress(OSError):
+            self._wire.send(Kept(level, text))
+        return True
 
 
 class _Forward(logging.Handler):

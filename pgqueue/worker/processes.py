@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -26,7 +27,8 @@ from pgqueue.errors import ErrorInProcess, ProcessDied
 from pgqueue.lifespans import lifespans
 from pgqueue.middlewares import middlewares
 from pgqueue.task import Task
-from pgqueue.worker.wire import HEADER, Begun, Line, Order, Raised, Returned, Start, pack
+from pgqueue.teller import JobLogger
+from pgqueue.worker.wire import HEADER, Begun, Kept, Line, Order, Progress, Raised, Returned, Start, pack
 
 START_PATIENCE: Final = 60.0
 """Seconds a child may take to start, import and begin a job. They do not count as run time of the job."""
@@ -58,11 +60,16 @@ class Process:
         self._begun: asyncio.Future[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._log: JobLogger | None = None
 
-    async def run(self, order: Order, on_begin: Any) -> Returned | Raised:
-        """Runs a job; cancelling kills the process. on_begin: called when its handler begins. Raises `ProcessDied`."""
+    async def run(self, order: Order, on_begin: Callable[[], None], log: JobLogger) -> Returned | Raised:
+        """Runs a job; cancelling kills the process. on_begin: called when its handler begins. log: keeps what it says.
+
+        Raises `ProcessDied`.
+        """
         loop = asyncio.get_running_loop()
         self.jobs += 1
+        self._log = log
         self._begun, self._answer = loop.create_future(), loop.create_future()
         try:
             if self._writer is None:
@@ -133,12 +140,25 @@ class Process:
             case Line(fields):
                 record = logging.makeLogRecord(fields)
                 logging.getLogger(record.name).handle(record)
+            case Progress() | Kept():
+                self._told(message)
             case Begun():
                 if self._begun is not None and not self._begun.done():
                     self._begun.set_result(None)
             case Returned() | Raised():
                 if self._answer is not None and not self._answer.done():
                     self._answer.set_result(message)
+
+
+    def _told(self, message: Progress | Kept) -> None:
+        teller = None if self._log is None else self._log.teller
+        if teller is None or self._answer is None or self._answer.done():
+            return
+        match message:
+            case Progress(fraction, said):
+                teller.progress(fraction, said)
+            case Kept(level, text):
+                teller.line(level, text)
 
 
 class Processes:
@@ -149,17 +169,24 @@ class Processes:
         self._idle: list[Process] = []
         self._all: set[Process] = set()
 
-    async def call(self, task: Task[..., ..., Any], job: ClaimedJob, limit: float | None, on_begin: Any) -> Any:
+    async def call(
+        self,
+        task: Task[..., ..., Any],
+        job: ClaimedJob,
+        limit: float | None,
+        on_begin: Callable[[], None],
+        log: JobLogger,
+    ) -> Any:
         """Calls a task's function in a process; the answer is what it returned, by way of JSON.
 
-        limit: for the handler's deadline. on_begin: called when it begins. Cancelling kills the process.
+        limit: for the handler's deadline. on_begin: called when it begins. log: keeps what it says. Cancelling kills the process.
 
         Raises what the handler raised, with its traceback noted; `ProcessDied`.
         """
         process = self._take()
         order = Order(job, task.function.__module__, limit, task.options.memory)
         try:
-            answer = await process.run(order, on_begin)
+            answer = await process.run(order, on_begin, log)
         finally:
             self._put(process, task.options.recycle)
         match answer:

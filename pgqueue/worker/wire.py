@@ -69,6 +69,20 @@ class Line(NamedTuple):
     fields: dict[str, Any]
 
 
+class Progress(NamedTuple):
+    """`ctx.progress` in the child."""
+
+    fraction: float
+    message: str | None
+
+
+class Kept(NamedTuple):
+    """A line that `ctx.log(…)` in the child keeps with the job."""
+
+    level: str
+    text: str
+
+
 @dataclass(slots=True)
 class Wire:
     """The child's end. Any thread may send."""

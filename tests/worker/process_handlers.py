@@ -99,6 +99,8 @@ def tells_all(ctx: JobContext) -> list[object]:
     print("printed by a handler", flush=True)
     log.warning("logged by a handler %s", 42)
     ctx.log.info("said by a handler")
+    ctx.log("kept by a handler")
+    ctx.progress(0.5, "half way")
     try:
         ctx.once("step")
         once = "took it"

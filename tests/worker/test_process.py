@@ -193,6 +193,7 @@ async def test_what_it_says_and_sees_is_as_elsewhere(dsn, db, caplog, capfd):
     assert told[4].startswith("model of ")
     assert "there is none in this process" in told[5]
     assert "printed by a handler" in capfd.readouterr().out
+    assert value(db, "select progress from pgqueue.jobs") == 0.5
     lines = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
     assert ("shop", "WARNING", "logged by a handler 42") in lines
     assert ("pgqueue.job", "INFO", "said by a handler") in lines
