@@ -149,7 +149,6 @@ class Process:
                 if self._answer is not None and not self._answer.done():
                     self._answer.set_result(message)
 
-
     def _told(self, message: Progress | Kept) -> None:
         teller = None if self._log is None else self._log.teller
         if teller is None or self._answer is None or self._answer.done():
@@ -179,7 +178,8 @@ class Processes:
     ) -> Any:
         """Calls a task's function in a process; the answer is what it returned, by way of JSON.
 
-        limit: for the handler's deadline. on_begin: called when it begins. log: keeps what it says. Cancelling kills the process.
+        limit: for the handler's deadline. on_begin: called when it begins. log: keeps what it says. Cancelling kills
+        the process.
 
         Raises what the handler raised, with its traceback noted; `ProcessDied`.
         """
