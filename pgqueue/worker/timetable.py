@@ -25,7 +25,7 @@ from pgqueue.worker.steps import first, steps
 
 AHEAD: Final = 1.5
 """Seconds ahead that the owner reads: more than a tick."""
-EARLY: Final = 0.015
+EARLY: Final = 0.025
 """Seconds before its moment that the timer goes off; the rest is waited for on the server."""
 TOGETHER: Final = timedelta(milliseconds=2)
 """Moments so close to each other are fired in one call."""
