@@ -10,7 +10,20 @@ import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
-from pgqueue import Backoff, Batch, Job, JobContext, enqueue, enqueue_many, job
+from pgqueue import (
+    Backoff,
+    Batch,
+    Job,
+    JobContext,
+    Schedule,
+    cron,
+    enqueue,
+    enqueue_many,
+    every,
+    job,
+    pause_schedule,
+    schedule,
+)
 
 
 class LikeAsyncpg:
@@ -51,6 +64,35 @@ def index(items: Batch[str]) -> None:
 async def index_slowly(ctx: JobContext, items: Batch[dict[str, int]]) -> None:
     for item in items:
         reveal_type(item)  # R: pgqueue.batch.Item[dict[str, int]]
+
+
+@cron("0 9 * * mon-fri", tz="Europe/Berlin", missed=3)
+@job(queue="reports")
+def above(month: int) -> str:
+    return ""
+
+
+@job
+@every(minutes=5, overlap="skip")
+async def below(month: int) -> None: ...
+
+
+@cron("@daily", colour="red")  # E: call-arg
+@job
+def wrong_option() -> None: ...
+
+
+@every(minutes=5, overlap="maybe")  # E: arg-type,typeddict-item
+@job
+def wrong_overlap() -> None: ...
+
+
+async def scheduled(conn: psycopg.Connection, aconn: psycopg.AsyncConnection) -> None:
+    reveal_type(schedule(conn, Schedule("a", above.job(5), every=60)).created)  # R: bool
+    reveal_type((await schedule(aconn, Schedule("a", below.job(5), cron="@daily"))).created)  # R: bool
+    await pause_schedule(aconn, "a")
+    above.job("five")  # E: arg-type
+    below.job("five")  # E: arg-type
 
 
 def right() -> None:
