@@ -2,13 +2,14 @@
 
 An exception tells what it was given: `login failed for ada:hunter2`. Before such a text is logged or stored, each
 secret among the job's arguments is taken out: what is in a `Secret`, and what goes by a name of one. Only jobs that did
-not succeed pay for it.
+not succeed, or said something, pay for it.
 """
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Any, TypeVar, cast
 
 from pgqueue.calls import ClaimedJob
@@ -34,6 +35,12 @@ def hidden_together(outcomes: list[Outcome]) -> list[Outcome]:
         return outcomes
     found: set[str] = set().union(*(secrets_of(outcome.job) for outcome in outcomes))
     return [_cleaned(outcome, found) for outcome in outcomes]
+
+
+def hiding(job: ClaimedJob) -> Callable[[str], str] | None:
+    """What takes the job's secrets out of a text; None for a job without."""
+    found = secrets_of(job)
+    return functools.partial(clean, found=found) if found else None
 
 
 def _texts(outcome: Outcome) -> dict[str, str]:

@@ -131,6 +131,42 @@ async def test_a_result_that_cannot_be_stored_is_told_without_secrets(dsn, db):
     assert "hunter2" not in told(db)
 
 
+async def test_what_a_handler_says_of_itself_is_kept_without_secrets(dsn, db, caplog):
+    """By ctx.log, its methods, and ctx.progress: the lines that are easiest to write while looking for a fault."""
+    caplog.set_level(logging.DEBUG)
+
+    @job
+    async def login(context: JobContext, password: Secret[str]):
+        secret = password.reveal()
+        context.progress(0.5, f"with {secret}")
+        context.log(f"kept: {secret} at 100%")
+        context.log.info("given: %s and %(nothing", secret)
+        context.log.warning("given: %s", secret)
+        try:
+            raise ValueError(f"raised: {secret}")
+        except ValueError:
+            context.log.exception("failed")
+
+    @job
+    async def plain(context: JobContext):
+        try:
+            raise ValueError("shown")
+        except ValueError as error:
+            context.log.error("failed", exc_info=error)
+
+    enqueue(db, login.job(Secret("hunter2-again")))
+    enqueue(db, plain.job())
+
+    await drain(dsn)
+
+    said = caplog.text + "".join(str(vars(one)) for one in caplog.records)
+    assert "hunter2" not in said
+    assert all(text in said for text in ("kept: *** at 100%", "given: ***", "raised: ***", "ValueError: shown"))
+    assert "hunter2" not in str(rows(db, "select l::text from pgqueue.job_log l"))
+    assert "hunter2" not in told(db)
+    assert [one for one in caplog.records if one.exc_info]  # of a job without secrets, as it was
+
+
 def test_a_secret_that_was_cut_off_is_hidden_as_well():
     """Texts have a greatest length, and half a password is half a leak."""
     found = {"hunter2-and-more", "hunter2-and-less"}
