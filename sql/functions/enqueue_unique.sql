@@ -6,6 +6,7 @@ create or replace function pgqueue.enqueue_unique(
 )
 language plpgsql
 set enable_seqscan = off
+set jit = off
 as $$
 -- enqueue_unique(kind, …, expires at, key, scope, until, for, on conflict) → id, created
 --

@@ -2,6 +2,8 @@ create or replace function pgqueue.expire(p_limit integer default 10000)
 returns integer
 language plpgsql
 set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 set jit = off
 as $$
 -- expire(limit) → how many jobs ended as expired

@@ -2,6 +2,7 @@ create or replace function pgqueue.find_unique(scope text, key text)
 returns bigint
 language plpgsql
 set enable_seqscan = off
+set jit = off
 as $$
 -- find_unique(scope, key) → id of the job that holds the key; null when it is free
 --
