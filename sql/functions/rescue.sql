@@ -14,7 +14,8 @@ as $$
 --   Nobody knows which of them killed the worker. So each pauses for a time of its own: together they would meet again,
 --   and one that kills its worker would use up the attempts of all the others with its own.
 --
---   Nobody could beat while the server was away. Who has not yet since it started is given p_grace to come back.
+--   Nobody could beat while the server was away. Who has not yet since it started is given time to come back: in
+--   proportion to how long it was away, as tries to connect double their pauses, p_grace at most.
 --
 --   A session that still holds the lock of a worker declared dead is ended: a frozen leader would keep the lead for as
 --   long as its connection looks alive, which can be hours.
@@ -36,7 +37,8 @@ begin
         select w.id
         from pgqueue.worker w
         where (w.stopped_at is null and w.died_at is null and case      -- case: only try the lock of the silent
-                when w.heartbeat_at < v_start and v_now < v_start + p_grace then false
+                when w.heartbeat_at < v_start
+                    and v_now < v_start + least(p_grace, interval '1 second' + 1.5 * (v_start - w.heartbeat_at)) then false
                 when w.heartbeat_at > v_now - p_silence then false
                 when w.heartbeat_at < v_now - p_patience then true
                 when not w.direct then false

@@ -85,13 +85,27 @@ def test_who_has_not_beaten_since_the_server_started_is_given_time_to(db, sessio
     """The server was away for a minute: the first worker to come back must not take the jobs of all others."""
     worker = dead_worker(sessions)
     held = claimed(db, worker)
-    db.execute("update pgqueue.worker set heartbeat_at = pg_postmaster_start_time() - interval '1 minute'")
+    db.execute(
+        """update pgqueue.worker set heartbeat_at =
+               pg_postmaster_start_time() - (clock_timestamp() - pg_postmaster_start_time()) - interval '1 minute'"""
+    )
 
     assert rescue(db, grace="1 year") == {}
     assert state(db, held.id) == "running"
     heartbeat(db, worker)
     silent_for(db, worker, "0 seconds")
     assert rescue(db, silence="0 seconds", grace="1 year") == {worker: 1}
+
+
+def test_after_a_short_restart_the_time_to_come_back_is_short(db, sessions):
+    """Who was killed during a restart of a second is not waited for as after an outage of an hour."""
+    worker = dead_worker(sessions)
+    db.execute("update pgqueue.worker set heartbeat_at = pg_postmaster_start_time() - interval '0.1 seconds'")
+    up = value(db, "select extract(epoch from clock_timestamp() - pg_postmaster_start_time())")
+    while up < 4:
+        up = value(db, "select extract(epoch from clock_timestamp() - pg_postmaster_start_time())")
+
+    assert rescue(db, grace="1 year") == {worker: 0}
 
 
 def test_a_leader_whose_own_beat_is_late_does_not_declare_itself_dead(db, sessions):
