@@ -19,6 +19,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from pgqueue.context import JobContext
 from pgqueue.errors import ConfigurationError, InvalidJob
+from pgqueue.handed import handed
 from pgqueue.job import show
 from pgqueue.redaction import hides, is_secret_name, redact
 from pgqueue.roundtrip import certain, refusal, same
@@ -39,7 +40,10 @@ class Arguments:
         parameters = _parameters(function, name)
         self.takes_context = bool(parameters) and parameters[0].annotation is JobContext
         """Whether the function's first parameter is the job's context, which is no argument of the job."""
-        self.signature = inspect.Signature(parameters[1:] if self.takes_context else parameters)
+        self.handed = {each.name: kind for each in parameters if (kind := handed(each.annotation)) is not None}
+        """Parameters that are connections, which a worker hands in, by the kind of each; no arguments of the job."""
+        own = parameters[1:] if self.takes_context else parameters
+        self.signature = inspect.Signature([each for each in own if each.name not in self.handed])
         self.shown = f"{name}{_shown(self.signature)}"
         """The function as messages name it."""
         self.secret = any(_holds_secret(one.annotation) for one in self.signature.parameters.values())

@@ -18,6 +18,7 @@ from typing import Any, Final, Generic, TypeVar, overload
 
 from pgqueue.context import JobContext
 from pgqueue.errors import ConfigurationError
+from pgqueue.handed import handed
 from pgqueue.job import Seconds, seconds, show
 
 T = TypeVar("T")
@@ -112,7 +113,7 @@ class Batch(Sequence[Item[T]]):
 def of_one(function: Callable[..., Any], name: str) -> tuple[Callable[..., Any], str]:
     """A function with the parameters that one job of a batch handler has, and which of the handler's takes the batch.
 
-    Raises `ConfigurationError` when the handler takes anything but the context and a batch.
+    Raises `ConfigurationError` when the handler takes anything but the context, connections, and a batch.
     """
     try:
         hints = typing.get_type_hints(function, include_extras=True)
@@ -120,7 +121,8 @@ def of_one(function: Callable[..., Any], name: str) -> tuple[Callable[..., Any],
         raise ConfigurationError(f"type hints of {name} cannot be resolved: {error}") from error
     parameters = list(inspect.signature(function).parameters.values())
     context = parameters[:1] if parameters and hints.get(parameters[0].name) is JobContext else []
-    rest = parameters[len(context) :]
+    given = [each.replace(annotation=hints.get(each.name)) for each in parameters if handed(hints.get(each.name))]
+    rest = [each for each in parameters[len(context) :] if not handed(hints.get(each.name))]
     hint = hints.get(rest[0].name) if rest else None
     if len(rest) != 1 or typing.get_origin(hint) is not Batch or rest[0].kind is rest[0].POSITIONAL_ONLY:
         raise ConfigurationError(
@@ -133,8 +135,10 @@ def of_one(function: Callable[..., Any], name: str) -> tuple[Callable[..., Any],
 
     item = inspect.Parameter(ARGUMENT, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=type_)
     contexts = [parameter.replace(annotation=JobContext) for parameter in context]
-    one.__signature__ = inspect.Signature([*contexts, item])  # type: ignore[attr-defined]
-    one.__annotations__ = {parameter.name: parameter.annotation for parameter in (*contexts, item)}
+    positional = [*contexts, *(each for each in given if each.kind is not each.KEYWORD_ONLY), item]
+    all_ = [*positional, *(each for each in given if each.kind is each.KEYWORD_ONLY)]
+    one.__signature__ = inspect.Signature(all_)  # type: ignore[attr-defined]
+    one.__annotations__ = {parameter.name: parameter.annotation for parameter in all_}
     one.__module__, one.__qualname__ = function.__module__, function.__qualname__
     return one, rest[0].name
 

@@ -18,6 +18,7 @@ from pgqueue.batch import Batch, of_one, takes_batch
 from pgqueue.context import JobContext
 from pgqueue.errors import ConfigurationError, UnknownKind
 from pgqueue.failure import HOOK_TIMEOUT, as_handler, hook_of
+from pgqueue.handed import Connection, check_handed
 from pgqueue.hygiene import Watch, watches
 from pgqueue.job import Job, show
 from pgqueue.options import JobOptions, TaskOptions
@@ -28,6 +29,8 @@ P = ParamSpec("P")
 C = ParamSpec("C")
 """Arguments of the function: those of the job, after the context if it takes one."""
 R = TypeVar("R")
+X = TypeVar("X", bound=Connection)
+"""A connection that a transactional handler is handed in, right after the context if it takes one."""
 T = TypeVar("T")
 """What one job of a batch handler is made with."""
 
@@ -61,6 +64,9 @@ class Task(Generic[P, C, R]):
             one, self.takes_batch = of_one(function, self.name)
         self._arguments = Arguments(self.name, one)
         self.takes_context = self._arguments.takes_context
+        self.handed = self._arguments.handed
+        """Parameters that are given a connection, and which; of a transactional task only."""
+        check_handed(self.name, self.handed, options.transactional, self.is_async)
         self.takes_secrets = self._arguments.secret
         unknown = set((options.unique and options.unique.by) or ()) - set(self._arguments.signature.parameters)
         if unknown:
@@ -154,6 +160,14 @@ class _Decorator(typing.Protocol):
 
     @overload
     def __call__(self, function: Callable[[Batch[T]], R], /) -> Task[[T], [Batch[T]], R]: ...
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[JobContext, X, P], R], /
+    ) -> Task[P, Concatenate[JobContext, X, P], R]: ...
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[X, P], R], /) -> Task[P, Concatenate[X, P], R]: ...
 
     @overload
     def __call__(

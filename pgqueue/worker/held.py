@@ -49,6 +49,11 @@ class _Held:
         """From now on a handler has it."""
         self.held = self.used = True
 
+    def add_notice_handler(self, callback: Any) -> None:
+        """SQLAlchemy adds one each time it has the connection, and never takes it away: only others' count."""
+        if not self.lent:
+            super().add_notice_handler(callback)  # type: ignore[misc]
+
     def _refuse(self, what: str) -> None:
         if self.held:
             raise TransactionEnded(

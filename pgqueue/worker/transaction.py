@@ -9,6 +9,7 @@ commit took place after all. So is every other outcome reported, after a rollbac
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from psycopg.pq import TransactionStatus
 from pgqueue import calls
 from pgqueue.calls import Call, ClaimedJob
 from pgqueue.errors import TransactionEnded
+from pgqueue.worker.alchemy import Alchemy
 from pgqueue.worker.attempt import Attempt, Inside
 from pgqueue.worker.held import BEGIN, Held
 from pgqueue.worker.outcomes import Completed, Recorded, of_result
@@ -31,27 +33,31 @@ class Transactions:
 
     def __init__(self, pool: Pool, worker: Callable[[], int]) -> None:
         self._pool = pool
+        self._alchemy = Alchemy(pool)
         self._worker = worker
 
     async def layer(self, attempt: Attempt, inside: Inside) -> Any:
         """Calls the handler in a transaction. Its answer is `Recorded` if that was committed."""
         job, worker = attempt.job, self._worker()
-        async with self._pool.lend(attempt.task.is_async) as connection:
+        async with self._pool.lend(attempt.task.is_async) as connection, contextlib.AsyncExitStack() as clothes:
             mark = f"{worker}:{job.id}:{job.claims}"
+            dressed = await clothes.enter_async_context(self._alchemy.dressed(connection, attempt.task.handed))
             await self._pool.do(connection, functools.partial(connection.execute, BEGIN.format(mark)))
             attempt.context = dataclasses.replace(attempt.context, _connection=connection)
+            attempt.arguments = {**attempt.arguments, **await dressed.begin()}
             connection.hold()
             try:
                 result = await inside(attempt)
             except Exception as error:
                 _check_not_ended(job, connection, error)
                 raise
-            connection.held = False
             done = _completed(attempt, result)
             if not done:
                 _check_not_ended(job, connection, None)
                 return result
             _check_not_given_up(connection)
+            await dressed.finish()
+            connection.held = False
             await self._pool.run(connection, _finish(worker, done, mark))
             await self._pool.do(connection, connection.commit)
             return Recorded(job)

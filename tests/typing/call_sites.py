@@ -95,7 +95,17 @@ async def scheduled(conn: psycopg.Connection, aconn: psycopg.AsyncConnection) ->
     below.job("five")  # E: arg-type
 
 
+@job(transactional=True)
+async def book(ctx: JobContext, connection: psycopg.AsyncConnection[Any], invoice: int) -> None: ...
+
+
+@job(transactional=True, queue="books")
+def book_on_session(session: Session, invoice: int, *, note: str = "") -> None: ...
+
+
 def right() -> None:
+    book.job(1)
+    book_on_session.job(1, note="x")
     index.job("a")
     index_slowly.job({"a": 1})
     index(Batch.of(["a"]))
@@ -111,6 +121,9 @@ def right() -> None:
 
 
 def wrong() -> None:
+    book.job("x")  # E: arg-type
+    book.job()  # E: call-arg
+    book_on_session.job(1, 2)  # E: call-arg
     index.job(1)  # E: arg-type
     index.job()  # E: call-arg
     index_slowly.job("a")  # E: arg-type
