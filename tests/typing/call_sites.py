@@ -96,7 +96,7 @@ async def scheduled(conn: psycopg.Connection, aconn: psycopg.AsyncConnection) ->
 
 
 @job(transactional=True)
-async def book(ctx: JobContext, connection: psycopg.AsyncConnection[Any], invoice: int) -> None: ...
+async def book(ctx: JobContext, connection: psycopg.AsyncConnection, invoice: int) -> None: ...
 
 
 @job(transactional=True, queue="books")
@@ -123,7 +123,7 @@ def right() -> None:
 def wrong() -> None:
     book.job("x")  # E: arg-type
     book.job()  # E: call-arg
-    book_on_session.job(1, 2)  # E: call-arg
+    book_on_session.job(1, 2)  # E: call-arg,arg-type
     index.job(1)  # E: arg-type
     index.job()  # E: call-arg
     index_slowly.job("a")  # E: arg-type
