@@ -4,6 +4,7 @@ language plpgsql
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 set jit = off
 as $$
 -- outcomes(ids) → what became of those of the jobs that wait and run no more
