@@ -29,7 +29,7 @@ EARLY: Final = 0.025
 """Seconds before its moment that the timer goes off; the rest is waited for on the server."""
 TOGETHER: Final = timedelta(milliseconds=2)
 """Moments so close to each other are fired in one call."""
-PATIENCE: Final = 2.0
+PATIENCE: Final = 1.5
 """Seconds a moment may be overdue until workers that do not lead step in: its owner must have frozen."""
 HELD: Final = 0.1
 """Seconds between looks at a schedule that waits for the run before."""
