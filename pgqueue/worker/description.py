@@ -116,4 +116,4 @@ def _places(error: BaseException) -> Iterator[tuple[str, CodeType]]:
 
 def _is_library(code: CodeType) -> bool:
     file = code.co_filename
-    return (file.startswith(("<frozen ", *_LIBRARIES)) if file else False) or any(part in file for part in _INSTALLED)
+    return file.startswith(("<frozen ", *_LIBRARIES)) or any(part in file for part in _INSTALLED)

@@ -8,6 +8,7 @@ from tests.sql.verbs import (
     claim,
     enqueue,
     enqueue_many,
+    fail,
     ids,
     job,
     register,
@@ -75,6 +76,16 @@ def test_a_job_that_was_moved_on_meanwhile_is_left_alone(db, newcomer):
 
     assert take_up(db, newcomer) == 0
     assert state(db, taken.id) == "running"
+
+
+def test_a_job_that_has_run_since_keeps_its_pause(db, newcomer):
+    """Its kind was known to somebody: it failed, and waits as its backoff says."""
+    (id,) = aside(db, "new_kind")
+    db.execute("update pgqueue.job set run_at = now()")
+    fail(db, A, claim(db), retry_in="1 hour")
+
+    assert take_up(db, newcomer) == 0
+    assert state(db, id) == "scheduled"
 
 
 def test_sleeping_workers_are_rung(db, newcomer, sessions):

@@ -272,7 +272,7 @@ async def test_a_fingerprint_tells_places_and_types_apart_and_nothing_else(dsn, 
             case "here again":
                 here("another message from another line")
             case "deep":
-                deep(500)
+                deep(0)
             case "deeper":
                 deep(700)
             case "there":
