@@ -156,6 +156,17 @@ def test_jobs_cancel_takes_several(pgqueue, db):
     assert found == [("cancelled", "by mistake")]
 
 
+def test_jobs_cancel_tells_which_run_and_were_only_told(pgqueue, db):
+    """They end when their worker has stopped them, not before."""
+    running, waiting = client.enqueue_many(db, [Job("a"), Job("b")])
+    db.execute("update pgqueue.job set worker = 1001, claims = 1 where id = %s", [running.id])
+
+    result = pgqueue("jobs", "cancel", running.id, waiting.id)
+
+    assert result.stdout == "job 2 cancelled\njob 1 running: told to stop\n"
+    assert answer(pgqueue("jobs", "cancel", running.id, "--json")) == {"cancelled": [], "asked": [1]}
+
+
 def test_several_at_once_are_all_or_none(pgqueue, db):
     """Or one would have to find out which were done."""
     job = client.enqueue(db, Job("a"))
