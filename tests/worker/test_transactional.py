@@ -93,6 +93,30 @@ async def test_an_error_undoes_what_was_written(dsn, db, kind):
     assert row(db, "select job, attempt from effect") == (id, 2)
 
 
+@BOTH
+@pytest.mark.parametrize("how", ["raised", "returned"])
+@pytest.mark.parametrize(
+    ("said", "ends"),
+    [(Retry(3600), "scheduled"), (Snooze(3600), "scheduled"), (Cancel("no"), "cancelled"), (Discard("no"), "failed")],
+)
+async def test_what_it_says_of_its_job_is_recorded_after_a_rollback(dsn, db, kind, how, said, ends):
+    """Only a job that completes has written anything."""
+
+    def says(ctx):
+        if how == "raised":
+            raise said
+        return said
+
+    async def says_async(ctx):
+        return says(ctx)
+
+    enqueue(db, writes(kind, says if kind == "sync" else says_async).job())
+
+    await drain(dsn)
+
+    assert (states(db), effects(db)) == ([ends], [])
+
+
 async def test_jobs_it_enqueues_are_committed_with_it(dsn, db):
     """No half-done chain: the next link is there exactly if this one is done."""
 
