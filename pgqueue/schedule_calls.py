@@ -121,23 +121,38 @@ def declare(worker: int, schedules: Iterable[Schedule], known: bool) -> Call[Non
     return Call(sql, {"worker": worker, "schedules": given, "known": known}, _nothing)
 
 
-_LOOK: Final = """select l.leads, d.* from (
+class Look(NamedTuple):
+    """What a worker sees at each tick."""
+
+    leads: bool
+    """Whether its session leads."""
+    rescue: bool
+    """Whether a rescue may find somebody."""
+    tidy: bool
+    """Whether a job may have expired, or may follow another of its unique key."""
+    schedules: list[DueSchedule]
+    """Those to look at."""
+
+
+_LOOK: Final = """select l.leads, t.rescue, t.tidy, d.* from (
     select case when %(direct)s then pgqueue.lead() else pgqueue.stand_in() end as leads
 ) l
+cross join lateral pgqueue.duties() t
 left join lateral pgqueue.due_schedules(
     case when l.leads then %(within)s else - %(patience)s end * interval '1 second', %(limit)s) d on true"""
 
 
-def look(within: float, patience: float, limit: int, direct: bool) -> Call[tuple[bool, list[DueSchedule]]]:
-    """Whether this session leads, and the schedules to look at: in one trip, as each worker asks at each tick.
+def look(within: float, patience: float, limit: int, direct: bool) -> Call[Look]:
+    """Whether this session leads, and what there is to do: in one trip, as each worker asks at each tick.
 
     within:    seconds; the leader's are due now or so soon.
     patience:  seconds; others look at those that are overdue by so much.
     direct:    whether this session is the worker's own.
     """
 
-    def read(rows: Sequence[Row]) -> tuple[bool, list[DueSchedule]]:
-        return rows[0][0], [DueSchedule(*row[1:]) for row in rows if row[1] is not None]
+    def read(rows: Sequence[Row]) -> Look:
+        leads, rescue, tidy = rows[0][:3]
+        return Look(leads, rescue, tidy, [DueSchedule(*row[3:]) for row in rows if row[3] is not None])
 
     return Call(_LOOK, {"within": within, "patience": patience, "limit": limit, "direct": direct}, read)
 

@@ -104,6 +104,7 @@ set local check_function_bodies = off;
 \ir functions/plan_schedule.sql
 \ir functions/fire.sql
 \ir functions/enqueue_run.sql
+\ir functions/duties.sql
 \ir functions/rescue.sql
 \ir functions/expire.sql
 \ir functions/follow.sql

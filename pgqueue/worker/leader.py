@@ -64,25 +64,40 @@ class Leader:
         if self._ticked_at is not None and now - self._ticked_at > LATE:
             self.returned(now - self._ticked_at, now)
         self._ticked_at = now
-        leads = self.timetable.look(do)
-        if now >= (self._grace_until if leads else max(self._grace_until, self._rescue_at)):
+        seen = self.timetable.look(do)
+        if now >= (self._grace_until if seen.leads else max(self._grace_until, self._rescue_at)):
             self._rescue_at = now + RESCUE
-            for worker, jobs in do(calls.rescue()):
-                log.warning("a worker died; its jobs were given back", extra=fields(died=worker, jobs=jobs))
-        if leads:
-            expired, _ = do(calls.tidy())
-            if expired:
-                log.info("jobs expired before they could start", extra=fields(jobs=expired))
-            if now >= self._forget_at and do(calls.forget_keys(FORGET_AT_ONCE)) < FORGET_AT_ONCE:
-                self._forget_at = now + FORGET
-        if leads and now >= self._maintain_at:
-            self._maintain_at = now + MAINTAIN
-            try:
-                do(calls.maintain())
-            except psycopg.errors.LockNotAvailable as error:
-                self._maintain_at = now + MAINTAIN_AGAIN
-                log.info("retention waits for a long read of the archive", extra=fields(error=str(error).strip()))
-        self._tell_vanished(do, leads, now)
+            if seen.rescue:
+                self._rescue(do)
+        if seen.leads:
+            if seen.tidy:
+                self._tidy(do)
+            self._forget(do, now)
+            self._maintain(do, now)
+        self._tell_vanished(do, seen.leads, now)
+
+    def _rescue(self, do: Callable[[Call[Any]], Any]) -> None:
+        for worker, jobs in do(calls.rescue()):
+            log.warning("a worker died; its jobs were given back", extra=fields(died=worker, jobs=jobs))
+
+    def _tidy(self, do: Callable[[Call[Any]], Any]) -> None:
+        expired, _ = do(calls.tidy())
+        if expired:
+            log.info("jobs expired before they could start", extra=fields(jobs=expired))
+
+    def _forget(self, do: Callable[[Call[Any]], Any], now: float) -> None:
+        if now >= self._forget_at and do(calls.forget_keys(FORGET_AT_ONCE)) < FORGET_AT_ONCE:
+            self._forget_at = now + FORGET
+
+    def _maintain(self, do: Callable[[Call[Any]], Any], now: float) -> None:
+        if now < self._maintain_at:
+            return
+        self._maintain_at = now + MAINTAIN
+        try:
+            do(calls.maintain())
+        except psycopg.errors.LockNotAvailable as error:
+            self._maintain_at = now + MAINTAIN_AGAIN
+            log.info("retention waits for a long read of the archive", extra=fields(error=str(error).strip()))
 
     def _tell_vanished(self, do: Callable[[Call[Any]], Any], leads: bool, now: float) -> None:
         """Says once which schedules are in no running worker's code. Not at once: others may just be starting."""

@@ -19,7 +19,7 @@ import psycopg
 from pgqueue import schedule_calls as calls
 from pgqueue.calls import Call
 from pgqueue.errors import InvalidJob, InvalidSchedule
-from pgqueue.schedule_calls import DueSchedule, Fired, Step
+from pgqueue.schedule_calls import DueSchedule, Fired, Look, Step
 from pgqueue.worker.logs import fields, log
 from pgqueue.worker.steps import first, steps
 
@@ -58,22 +58,22 @@ class Timetable:
         self._epoch = datetime(2000, 1, 1, tzinfo=UTC)
         """The server's time when `time.monotonic` was 0, no later than it was."""
 
-    def look(self, do: Do) -> bool:
-        """Reads what comes next and fires what is due; whether this session leads.
+    def look(self, do: Do) -> Look:
+        """Reads what comes next and fires what is due; what was seen.
 
         One that does not only sees to what others left undone.
         """
         while True:
-            leads, found = do(calls.look(AHEAD, PATIENCE, READ, self.direct))
-            self._note(found)
-            for schedule in found:
+            seen: Look = do(calls.look(AHEAD, PATIENCE, READ, self.direct))
+            self._note(seen.schedules)
+            for schedule in seen.schedules:
                 if schedule.next_run_at is None:
                     self._plan(do, schedule)
             moved = self.fire(do)
-            if not leads:
+            if not seen.leads:
                 self._upcoming.clear()
-            if len(found) < READ or not moved:
-                return bool(leads)
+            if len(seen.schedules) < READ or not moved:
+                return seen
 
     @property
     def next_at(self) -> float:

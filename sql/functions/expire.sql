@@ -13,7 +13,7 @@ as $$
 --
 -- Writes    pgqueue.job → pgqueue.job_archive as expired. Never a running job.
 -- Locks     the rows it moves; skips locked ones. As pgqueue.ring_finished.
--- Called by pgqueue/worker/leader.py, every second by the leader.
+-- Called by pgqueue/worker/leader.py, by the leader, when pgqueue.duties says so.
 declare
     v_now   constant timestamptz := clock_timestamp();
     v_ids   bigint[];

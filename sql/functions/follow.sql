@@ -11,7 +11,7 @@ as $$
 --
 -- Writes    pgqueue.unique_key; pgqueue.job: run_at, or → pgqueue.job_archive as cancelled.
 -- Locks     the keys' rows, skipping locked ones; the jobs' rows; as pgqueue.wake.
--- Called by pgqueue/worker/leader.py, every second by the leader.
+-- Called by pgqueue/worker/leader.py, by the leader, when pgqueue.duties says so.
 declare
     v_key   pgqueue.unique_key;
     v_count integer := 0;

@@ -8,8 +8,9 @@ as $$
 -- rescue(silence, patience, grace) → the workers found dead or with jobs left behind, and how many jobs each gave back
 --
 --   A worker is dead when its liveness lock is free and its last beat older than p_silence, or when its last beat is
---   older than p_patience though the lock looks held (a half-open connection) or there is none (behind a pooler). Its running attempts count as failed:
---   the jobs are tried again, at once if it was their first attempt, or end as failed if it was their last.
+--   older than p_patience though the lock looks held (a half-open connection) or there is none (behind a pooler). Its
+--   running attempts count as failed: the jobs are tried again, at once if it was their first attempt, or end as failed
+--   if it was their last.
 --
 --   Nobody knows which of them killed the worker. So each pauses for a time of its own: together they would meet again,
 --   and one that kills its worker would use up the attempts of all the others with its own.
@@ -26,7 +27,7 @@ as $$
 -- Writes    pgqueue.worker, pgqueue.attempt, pgqueue.job, pgqueue.job_archive.
 -- Locks     advisory (alive, worker) of the dead, until the transaction ends. Reads the whole of pgqueue.job once when
 --           there is a worker to look for: there is no index on it, it would cost every claim its HOT update.
--- Called by pgqueue/worker/leader.py, every second by the leader and now and then by everybody.
+-- Called by pgqueue/worker/leader.py, when pgqueue.duties says so: at each tick by the leader, now and then by everybody.
 declare
     v_now    constant timestamptz := clock_timestamp();
     v_start  constant timestamptz := pg_postmaster_start_time();
