@@ -7,14 +7,16 @@ as $$
 -- follow(limit) → how many jobs may start because the one they waited for runs no more
 --
 --   For keys with on_conflict latest. The one that ran may be done, or wait for its next attempt: then it ends here as
---   cancelled, for the one behind it has the latest arguments. So no more than one runs and one waits.
+--   cancelled, for the one behind it has the latest arguments. So no more than one runs and one waits. Unless that one
+--   was cancelled or expired meanwhile: then there is no later one, and the first goes on.
 --
 -- Writes    pgqueue.unique_key; pgqueue.job: run_at, or → pgqueue.job_archive as cancelled.
--- Locks     the keys' rows, skipping locked ones; the jobs' rows; as pgqueue.wake.
+-- Locks     the keys' rows and the jobs', skipping locked ones; as pgqueue.wake.
 -- Called by pgqueue/worker/leader.py, by the leader, when pgqueue.duties says so.
 declare
-    v_key   pgqueue.unique_key;
-    v_count integer := 0;
+    v_key     pgqueue.unique_key;
+    v_count   integer := 0;
+    v_waiting bigint[];
 begin
     for v_key in
         select u.*
@@ -25,8 +27,31 @@ begin
         limit p_limit
         for update of u skip locked
     loop
+        -- Who has one of the two locked may want the key next: we do not wait for each other, the next tick does it.
+        v_waiting := array(
+            select j.id from pgqueue.job j
+            where j.id in (v_key.job, v_key.waits_for) and j.worker is null
+            for update skip locked
+        );
+        perform pgqueue.wake(j.queue, j.run_at)                   -- who skips it now must not go to sleep: it may stay
+        from pgqueue.job j where j.id = v_key.waits_for and j.id = any (v_waiting);
+        continue when exists (
+            select from pgqueue.job j
+            where j.id in (v_key.job, v_key.waits_for) and j.id <> all (v_waiting)
+                and (j.worker is null or j.id = v_key.waits_for)                          -- claimed again meanwhile
+        );
+        if not exists (
+            select from pgqueue.job j
+            where j.id = v_key.job and (j.worker is not null or j.expires_at is null or j.expires_at > clock_timestamp())
+        ) then
+            update pgqueue.unique_key u
+            set job = case when u.waits_for = any (v_waiting) then u.waits_for else u.job end, waits_for = null, run_at = null
+            where u.scope = v_key.scope and u.key = v_key.key;
+            continue;
+        end if;
+
         with gone as (
-            delete from pgqueue.job j where j.id = v_key.waits_for and j.worker is null returning j.*
+            delete from pgqueue.job j where j.id = v_key.waits_for returning j.*
         )
         insert into pgqueue.job_archive_ended (
             id, run_at, created_at, finished_at, claims, priority, attempt, max_attempts, state, queue, kind, args,
@@ -41,7 +66,6 @@ begin
             perform pgqueue.ring_finished(array[v_key.waits_for]);
         end if;
 
-        continue when exists (select from pgqueue.job j where j.id = v_key.waits_for);    -- claimed again meanwhile
         update pgqueue.unique_key u set waits_for = null, run_at = null where u.scope = v_key.scope and u.key = v_key.key;
         perform pgqueue.start_waiting(v_key.job, v_key.run_at);
         v_count := v_count + 1;

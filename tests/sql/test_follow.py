@@ -114,6 +114,47 @@ def test_when_the_waiting_one_ends_unstarted_the_running_one_holds_the_key(db, e
     assert ids(claim(db, B, 9)) == [third.id]
 
 
+@pytest.mark.parametrize("end", ["cancelled", "expired", "about to expire"])
+def test_one_that_has_to_run_again_goes_on_when_the_one_behind_it_has_ended(db, end):
+    """There is nothing later that it could give way to: both would be lost."""
+    first = latest(db, 1)
+    taken = running(db)
+    second = latest(db, 2, expires_in="1 hour")
+    if end == "cancelled":
+        cancel(db, second.id)
+    else:
+        pass_expiry(db)
+        assert end == "about to expire" or expire(db) == 1
+    fail(db, A, [taken], retry_in="0")
+
+    assert follow(db) == 0
+
+    assert find(db) == first.id
+    assert latest(db, 3) == (first.id, False)
+    assert running(db).args == {"n": 3}
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_a_job_that_somebody_is_cancelling_is_left_for_the_next_time(db, sessions, which):
+    """Waiting for him, who may want the key next, could be for ever; and until he has done it nothing is certain."""
+    jobs = {"first": latest(db, 1)}
+    taken = running(db)
+    jobs["second"] = latest(db, 2)
+    fail(db, A, [taken], retry_in="0")
+    (operator,) = sessions(1)
+    operator.autocommit = False
+    cancel(operator, jobs[which].id)
+    db.execute("set lock_timeout = '5s'")
+
+    assert follow(db) == 0
+    operator.commit()
+
+    follow(db)
+    other = "second" if which == "first" else "first"
+    assert running(db).id == jobs[other].id
+    assert state(db, jobs[which].id) == "cancelled"
+
+
 def test_debounce_moves_the_time_of_one_that_waits_for_another(db):
     """And does not let it start too early."""
     latest(db, 1)
