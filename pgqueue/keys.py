@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, overload
 
-from pgqueue import key_calls as calls
 from pgqueue.calls import Call
+from pgqueue.calls import keys as calls
 from pgqueue.connections import AnAsyncConnection, Script, SyncConnection, run
 from pgqueue.errors import InvalidJob
 from pgqueue.job import Enqueued, Job

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, TypeVar, overload
 
-from pgqueue import schedule_calls as calls
 from pgqueue.calls import Call
+from pgqueue.calls import schedules as calls
 from pgqueue.connections import AnAsyncConnection, Script, SyncConnection, run
 from pgqueue.errors import InvalidSchedule, ScheduleNotFound
 from pgqueue.job import has_nul, show

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pgqueue import key_calls
+from pgqueue.calls import keys
 from pgqueue.cli import show
 from pgqueue.cli.database import Dsn, Embedded, connected
 from pgqueue.connections import Script, run
@@ -64,4 +64,4 @@ def set_(
 
 
 def _set(name: str, settings: dict[str, Any]) -> Script[None]:
-    yield key_calls.set_queue(name, settings)
+    yield keys.set_queue(name, settings)

@@ -22,6 +22,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 import psycopg
 
+from pgqueue.calls.results import EndedJob
 from pgqueue.errors import (
     ConfigurationError,
     InvalidJob,
@@ -34,7 +35,6 @@ from pgqueue.errors import (
     ResultTimeout,
 )
 from pgqueue.job import Enqueued, Seconds, seconds, show
-from pgqueue.result_calls import EndedJob
 from pgqueue.results.waiting import Waiting
 
 __all__ = ["AsyncResults", "Handle", "Results"]

@@ -17,11 +17,12 @@ from typing import Any, Final
 
 import psycopg
 
-from pgqueue import calls, result_calls
+from pgqueue import calls
+from pgqueue.calls import results
+from pgqueue.calls.results import EndedJob
 from pgqueue.connections import check_revision
 from pgqueue.errors import QueueError
 from pgqueue.lasting import Trouble, behind_pooler, conninfo, execute, pauses
-from pgqueue.result_calls import EndedJob
 
 PLACE: Final = "@results"
 """Where to park."""
@@ -138,7 +139,7 @@ class Waiting:
         wanted = [id for id in (self._due if ids is None else ids) if id in self._waiting]
         self._due.clear()
         for chunk in _chunks(wanted):
-            for job in await execute(connection, result_calls.outcomes(chunk)):
+            for job in await execute(connection, results.outcomes(chunk)):
                 for future in self._waiting.pop(job.id, ()):
                     if not future.done():
                         future.set_result(job)

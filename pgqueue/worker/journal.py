@@ -18,8 +18,8 @@ from typing import Final
 import psycopg
 
 from pgqueue.calls import ClaimedJob
+from pgqueue.calls.results import Line, Said, report
 from pgqueue.errors import QueueError
-from pgqueue.result_calls import Line, Said, report
 from pgqueue.worker.link import Link
 from pgqueue.worker.logs import fields, log
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import psycopg
 
-from pgqueue import calls, schedule_calls
-from pgqueue.calls import Call
+from pgqueue import calls
+from pgqueue.calls import Call, schedules
 from pgqueue.worker.logs import fields, log
 from pgqueue.worker.timetable import Timetable
 
@@ -107,7 +107,7 @@ class Leader:
             self._vanished_at = now + VANISHED
         elif now >= self._vanished_at:
             self._vanished_at = now + VANISHED
-            vanished = set(do(schedule_calls.vanished()))
+            vanished = set(do(schedules.vanished()))
             for name in sorted(vanished - self._told):
                 log.warning(
                     "schedule is in the code of no running worker; it goes on until it is removed",

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+from pgqueue.calls.schedules import DueSchedule, Step
 from pgqueue.cron import Cron, Every, Rule
 from pgqueue.schedule import first_moment
-from pgqueue.schedule_calls import DueSchedule, Step
 
 ON_TIME: Final = timedelta(seconds=10)
 """How late a moment may fire without counting as missed."""

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import psycopg
 
-from pgqueue import calls, schedule_calls
-from pgqueue.calls import Call
+from pgqueue import calls
+from pgqueue.calls import Call, schedules
 from pgqueue.connections import check_revision, translate
 from pgqueue.errors import InvalidJob, InvalidSchedule, QueueError, SchemaMismatch, WorkerLost
 from pgqueue.schedule import Schedule
@@ -150,7 +150,7 @@ class Steward(threading.Thread):
         where, direct = socket.gethostname(), not self.link.pooled
         call = calls.register(self._worker_name, where, os.getpid(), self._version, queues, known, direct)
         worker = self._do(call)
-        self._do(schedule_calls.declare(worker, self._schedules, self._declared))
+        self._do(schedules.declare(worker, self._schedules, self._declared))
         self._worker, self._attached, self._declared = worker, True, True
         self._take_up()
         self._on_worker(self._worker)
@@ -168,7 +168,7 @@ class Steward(threading.Thread):
         """Beats and leads until told to stop, then signs off."""
         if not self.link.pooled:  # through a pooler nobody would hear
             with self.link.asking():
-                connection.execute(f"listen {schedule_calls.CHANNEL}")
+                connection.execute(f"listen {schedules.CHANNEL}")
         timetable = self._leader.timetable
         beat = False
         tick_at = time.monotonic() + TICK

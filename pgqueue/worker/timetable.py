@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import psycopg
 
-from pgqueue import schedule_calls as calls
 from pgqueue.calls import Call
+from pgqueue.calls import schedules as calls
+from pgqueue.calls.schedules import DueSchedule, Fired, Look, Step
 from pgqueue.errors import InvalidJob, InvalidSchedule
-from pgqueue.schedule_calls import DueSchedule, Fired, Look, Step
 from pgqueue.worker.logs import fields, log
 from pgqueue.worker.steps import first, steps
 

@@ -14,7 +14,7 @@ as $$
 --           a notification on channel pgqueue: 'cancel:worker:id:claims:reason'. No queue has a ':' in its name.
 -- Locks     the job's row until the transaction ends: waits for a claim under way, and a worker waits with its report.
 --           gate of its queue shared, until the transaction ends.
--- Called by operators; pgqueue/calls.py.
+-- Called by operators; pgqueue/calls/jobs.py.
 declare
     v_job record;
 begin

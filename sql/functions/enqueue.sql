@@ -37,7 +37,7 @@ as $$
 -- Raises    PQ001 when a value breaks a rule, with the value and the rule.
 -- Writes    pgqueue.job: one row. With a key as pgqueue.enqueue_unique.
 -- Locks     as pgqueue.wake.
--- Called by applications; pgqueue.enqueue_each; pgqueue/calls.py.
+-- Called by applications; pgqueue.enqueue_each; pgqueue/calls/jobs.py.
 declare
     v_now constant timestamptz := clock_timestamp();
 begin

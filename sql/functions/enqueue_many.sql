@@ -14,7 +14,7 @@ as $$
 -- Returns   created: false when another job holds the key; id is then that job's.
 -- Raises    PQ001 when a value breaks a rule, with the value and the rule.
 -- Writes    pgqueue.job: one row each, as pgqueue.enqueue.
--- Called by applications; enqueue_run; pgqueue/calls.py.
+-- Called by applications; enqueue_run; pgqueue/calls/jobs.py.
 declare
     v_now constant timestamptz := clock_timestamp();
     v_plain constant text[] := '{kind,args,queue,priority,run_at,delay,max_attempts,timeout,meta,expires_at,expires_in}';

@@ -8,7 +8,7 @@ as $$
 --
 -- scope     kind of the job, or the unique_scope it was enqueued with.
 -- Writes    nothing.
--- Called by operators, applications; pgqueue.release_unique; pgqueue/calls.py.
+-- Called by operators, applications; pgqueue.release_unique; pgqueue/calls/keys.py.
 declare
     v_key   pgqueue.unique_key;
     v_state text;

@@ -8,7 +8,7 @@ as $$
 --
 -- Raises    PQ021 when there is no such schedule.
 -- Writes    pgqueue.schedule: one row.
--- Called by operators; pgqueue/calls.py.
+-- Called by operators; pgqueue/calls/schedules.py.
 begin
     update pgqueue.schedule s
     set paused_at = coalesce(s.paused_at, clock_timestamp()), watched_at = null

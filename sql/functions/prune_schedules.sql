@@ -8,7 +8,7 @@ as $$
 --
 -- Raises    PQ020 while no worker is running: nobody could say what is in the code.
 -- Writes    pgqueue.schedule and pgqueue.schedule_run: deletes.
--- Called by operators; pgqueue/calls.py.
+-- Called by operators; pgqueue/calls/schedules.py.
 declare
     v_name text;
 begin

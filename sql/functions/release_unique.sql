@@ -12,7 +12,7 @@ as $$
 -- scope     kind of the job, or the unique_scope it was enqueued with.
 -- Writes    pgqueue.unique_key: deletes one row. pgqueue.job: run_at of a job that waited for another.
 -- Locks     the key's row; as pgqueue.wake.
--- Called by operators, applications; pgqueue/calls.py.
+-- Called by operators, applications; pgqueue/calls/keys.py.
 declare
     v_holder constant bigint := pgqueue.find_unique(scope, key);
     v_key    pgqueue.unique_key;

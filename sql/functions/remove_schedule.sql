@@ -9,7 +9,7 @@ as $$
 --
 -- Raises    PQ021 when there is no such schedule.
 -- Writes    pgqueue.schedule and pgqueue.schedule_run: deletes.
--- Called by operators; prune_schedules; pgqueue/calls.py.
+-- Called by operators; prune_schedules; pgqueue/calls/schedules.py.
 begin
     delete from pgqueue.schedule s where s.name = remove_schedule.name;
     if not found then

@@ -9,7 +9,7 @@ as $$
 --
 -- Raises    PQ021 when there is no such schedule.
 -- Writes    pgqueue.schedule: one row. Sends a notification on channel pgqueue_schedule.
--- Called by operators; pgqueue/calls.py.
+-- Called by operators; pgqueue/calls/schedules.py.
 begin
     update pgqueue.schedule s
     set paused_at = null, error = null, changed_at = case when s.error is null then s.changed_at else clock_timestamp() end

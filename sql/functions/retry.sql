@@ -9,7 +9,7 @@ as $$
 --
 -- Raises    PQ003 when there is no such job; PQ004 unless it is failed, cancelled or expired.
 -- Writes    pgqueue.job_archive → pgqueue.job.
--- Called by operators; pgqueue/calls.py.
+-- Called by operators; pgqueue/calls/jobs.py.
 declare
     v_queue text;
 begin

@@ -9,7 +9,7 @@ as $$
 --
 -- Raises    PQ021 when there is no such schedule; whatever pgqueue.enqueue_many raises.
 -- Writes    pgqueue.job and pgqueue.schedule: one row each.
--- Called by operators; pgqueue/calls.py.
+-- Called by operators; pgqueue/calls/schedules.py.
 declare
     v_now      constant timestamptz := clock_timestamp();
     v_schedule pgqueue.schedule;

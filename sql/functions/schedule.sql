@@ -35,7 +35,7 @@ as $$
 -- Raises        PQ020 when a value breaks a rule, with the value and the rule. What is wrong inside an expression is
 --               found by the owner, and is then in pgqueue.schedules.error.
 -- Writes        pgqueue.schedule: one row. Sends a notification on channel pgqueue_schedule.
--- Called by     applications; declare; pgqueue/calls.py.
+-- Called by     applications; declare; pgqueue/calls/schedules.py.
 declare
     v_now   constant timestamptz := clock_timestamp();
     v_first timestamptz;

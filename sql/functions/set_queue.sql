@@ -13,7 +13,7 @@ as $$
 -- Raises    PQ001 when the name or a setting breaks a rule, with the value and the rule; 22007 and 22P02 for what is no
 --           interval or no boolean.
 -- Writes    pgqueue.queue: one row.
--- Called by operators; pgqueue/calls.py.
+-- Called by operators; pgqueue/calls/keys.py.
 declare
     v_unknown   text;
     v_completed constant interval := settings ->> 'keep_completed';

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgqueue.schedule_calls import DueSchedule
+from pgqueue.calls.schedules import DueSchedule
 from pgqueue.worker.steps import MOST_STEPS, steps
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

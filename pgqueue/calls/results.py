@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pgqueue.calls import Call, array
+from pgqueue.calls.call import Call, array
 
 
 class EndedJob(NamedTuple):

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from pgqueue.calls import Call, Row, element, interval, moment
+from pgqueue.calls.call import Call, Row, interval, moment, nothing
+from pgqueue.calls.jobs import element
 from pgqueue.schedule import Schedule
 
 CHANNEL: Final = "pgqueue_schedule"
@@ -88,12 +89,12 @@ def schedule(schedule: Schedule, any_kind: bool, first: datetime | None) -> Call
 
 def pause_schedule(name: str) -> Call[None]:
     """Keeps it from firing."""
-    return Call("select pgqueue.pause_schedule(cast(%(name)s as text))", {"name": name}, _nothing)
+    return Call("select pgqueue.pause_schedule(cast(%(name)s as text))", {"name": name}, nothing)
 
 
 def resume_schedule(name: str) -> Call[None]:
     """Lets it fire again."""
-    return Call("select pgqueue.resume_schedule(cast(%(name)s as text))", {"name": name}, _nothing)
+    return Call("select pgqueue.resume_schedule(cast(%(name)s as text))", {"name": name}, nothing)
 
 
 def run_schedule(name: str) -> Call[int]:
@@ -103,7 +104,7 @@ def run_schedule(name: str) -> Call[int]:
 
 def remove_schedule(name: str) -> Call[None]:
     """Forgets it."""
-    return Call("select pgqueue.remove_schedule(cast(%(name)s as text))", {"name": name}, _nothing)
+    return Call("select pgqueue.remove_schedule(cast(%(name)s as text))", {"name": name}, nothing)
 
 
 def prune_schedules() -> Call[list[str]]:
@@ -118,7 +119,7 @@ def declare(worker: int, schedules: Iterable[Schedule], known: bool) -> Call[Non
     """Says which schedules are in this worker's code. known: it was declared by this process before."""
     sql = "select pgqueue.declare(%(worker)s, %(schedules)s::jsonb, %(known)s)"
     given = json.dumps([definition(each) for each in schedules], ensure_ascii=False)
-    return Call(sql, {"worker": worker, "schedules": given, "known": known}, _nothing)
+    return Call(sql, {"worker": worker, "schedules": given, "known": known}, nothing)
 
 
 class Look(NamedTuple):
@@ -207,7 +208,3 @@ def definition(schedule: Schedule) -> dict[str, Any]:
 
 def _names(rows: Sequence[Row]) -> list[str]:
     return [row[0] for row in rows]
-
-
-def _nothing(rows: Sequence[Row]) -> None:
-    return None
