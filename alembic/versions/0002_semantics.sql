@@ -21,11 +21,14 @@ comment on column pgqueue.job_archive.expires_at is 'As in pgqueue.job.';
 comment on column pgqueue.job_archive.unique_key is 'As in pgqueue.job.';
 comment on column pgqueue.job_archive.meta is 'As in pgqueue.job.';
 
--- It says now what it did, and a function cannot change what it returns. Not there yet in a new database.
+-- They say more now, and a function cannot change what it returns. Not there yet in a new database.
 do $$
 begin
     if to_regprocedure('pgqueue.cancel(bigint, text)') is not null then
         drop function pgqueue.cancel(bigint, text);
+    end if;
+    if to_regprocedure('pgqueue.claim(bigint, text, integer, timestamptz[], bigint[])') is not null then
+        drop function pgqueue.claim(bigint, text, integer, timestamptz[], bigint[]);
     end if;
 end;
 $$;
