@@ -94,7 +94,10 @@ class JobContext:
         of psycopg.
         """
         if self._steps is None:
-            raise ConfigurationError(f"ctx.once of {self.kind} needs a worker, and there is none in this process")
+            raise ConfigurationError(
+                f"ctx.once of {self.kind} needs the connections of a worker, and there is none in this process; "
+                "executor='process' cannot have it, executor='thread' can"
+            )
         return self._steps.once(self, key, function, functools.partial(function, *args, **kwargs) if function else None)
 
     @property

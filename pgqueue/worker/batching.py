@@ -19,6 +19,13 @@ from pgqueue.worker.outcomes import Completed, Outcome, Recorded, Released, of_e
 AnyTask = Task[..., ..., Any]
 
 
+class Face(ClaimedJob):
+    """The first job of a batch, to stand for all; without a claim, as no step or outcome is recorded for it alone."""
+
+    jobs: Sequence[ClaimedJob]
+    """All of the batch. What the handler says is kept with the first, without the secrets of any."""
+
+
 class Assembly:
     """Jobs that run together. misfits: outcomes of those whose arguments do not fit; they do not run."""
 
@@ -51,9 +58,11 @@ class Assembly:
         return {self.task.takes_batch: self.batch}
 
     @property
-    def face(self) -> ClaimedJob:
-        """The first of them, to stand for all; without a claim of its own, as nothing is recorded for it alone."""
-        return self.jobs[0]._replace(claims=0)
+    def face(self) -> Face:
+        """What stands for all of them."""
+        face = Face(*self.jobs[0]._replace(claims=0))
+        face.jobs = self.jobs
+        return face
 
     def returned(self, result: Any) -> list[Outcome]:
         """What becomes of each after the handler returned.

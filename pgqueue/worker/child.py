@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import json
 import logging
@@ -34,6 +35,7 @@ from pgqueue.resources import Resources
 from pgqueue.task import find
 from pgqueue.teller import JobLogger
 from pgqueue.worker.description import Elsewhere, describe, fingerprint, trace
+from pgqueue.worker.hiding import hiding
 from pgqueue.worker.lifespans import opened, starting
 from pgqueue.worker.logs import job_log
 from pgqueue.worker.memory import capped
@@ -127,7 +129,12 @@ class Child:
             created_at=job.created_at,
             deadline=None if order.limit is None else datetime.now(UTC) + timedelta(seconds=order.limit),
             worker=self._worker,
-            log=JobLogger(job_log, {"id": job.id, "kind": job.kind, "attempt": job.attempt}, lambda: self._tells),
+            log=JobLogger(
+                job_log,
+                {"id": job.id, "kind": job.kind, "attempt": job.attempt},
+                lambda: self._tells,
+                functools.partial(hiding, job),
+            ),
             meta=json.loads(job.meta) if job.meta else {},
             resources=Resources(self._values),
         )

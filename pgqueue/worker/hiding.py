@@ -16,6 +16,7 @@ from pgqueue.calls import ClaimedJob
 from pgqueue.redaction import SHORTEST, scrub, secrets
 from pgqueue.secret import HIDDEN
 from pgqueue.task import registry
+from pgqueue.worker.batching import Face
 from pgqueue.worker.outcomes import Outcome
 
 AnOutcome = TypeVar("AnOutcome", bound=Outcome)
@@ -38,8 +39,9 @@ def hidden_together(outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def hiding(job: ClaimedJob) -> Callable[[str], str] | None:
-    """What takes the job's secrets out of a text; None for a job without."""
-    found = secrets_of(job)
+    """What takes the job's secrets out of a text, and those of all jobs of its batch; None for a job without."""
+    jobs = job.jobs if isinstance(job, Face) else (job,)
+    found: set[str] = set().union(*(secrets_of(one) for one in jobs))
     return functools.partial(clean, found=found) if found else None
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import ConfigurationError
 from pgqueue.teller import JobLogger, Teller
+from pgqueue.worker.batching import Face
 from pgqueue.worker.hiding import hiding
 from pgqueue.worker.outcomes import Cancelled, Completed, Failed, Outcome, Snoozed, Unknown
 
@@ -147,7 +148,8 @@ class JobLog:
     def of(self, job: ClaimedJob) -> JobLogger:
         """The logger for a handler's own lines."""
         about = {"id": job.id, "kind": job.kind, "attempt": job.attempt}
-        return JobLogger(job_log, about, functools.partial(self._teller, job), functools.partial(hiding, job))
+        kept_with = job.jobs[0] if isinstance(job, Face) else job  # what a batch says belongs to its first job's claim
+        return JobLogger(job_log, about, functools.partial(self._teller, kept_with), functools.partial(hiding, job))
 
     def _about(self, job: ClaimedJob, **more: Any) -> dict[str, dict[str, Any]]:
         return fields(id=job.id, kind=job.kind, queue=job.queue, attempt=job.attempt, worker=self.worker, **more)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pgqueue import JobContext, job, lifespan, middleware
+from pgqueue import JobContext, Secret, job, lifespan, middleware
 from pgqueue.control import Cancel, Discard, Retry, Snooze
 
 tenant = contextvars.ContextVar("tenant", default="nobody")
@@ -109,6 +109,13 @@ def tells_all(ctx: JobContext) -> list[object]:
     return [ctx.id, ctx.attempt, ctx.deadline is not None, tenant.get(), ctx.resources.model, once]
 
 
+@job(executor="process", max_attempts=1)
+def tells_a_secret(ctx: JobContext, door: Secret[str]) -> None:
+    ctx.log(f"kept: {door.reveal()}")
+    ctx.log.warning("given: %s", door.reveal())
+    ctx.progress(0.5, f"with {door.reveal()}")
+
+
 @job(executor="process", max_attempts=3)
 def says(what: str) -> object:
     match what:
@@ -134,4 +141,5 @@ TASKS = [
     takes_memory,
     fails_in_process,
     tells_all,
+    tells_a_secret,
 ]

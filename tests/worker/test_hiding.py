@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pgqueue import JobContext, Secret, SecretWarning, enqueue, job
+from pgqueue import Batch, JobContext, Secret, SecretWarning, enqueue, enqueue_many, job
 from pgqueue.worker.hiding import clean
 from tests.sql.verbs import enqueue as enqueue_in_sql
 from tests.sql.verbs import row, rows, value
@@ -165,6 +165,27 @@ async def test_what_a_handler_says_of_itself_is_kept_without_secrets(dsn, db, ca
     assert "hunter2" not in str(rows(db, "select l::text from pgqueue.job_log l"))
     assert "hunter2" not in told(db)
     assert [one for one in caplog.records if one.exc_info]  # of a job without secrets, as it was
+
+
+async def test_what_a_batch_says_of_itself_is_kept_with_its_first_job_without_the_secrets_of_any(dsn, db, caplog):
+    """Whoever handles a hundred at once writes of all of them."""
+    caplog.set_level(logging.DEBUG)
+
+    @job(batch=10)
+    async def unlock(context: JobContext, doors: Batch[Secret[str]]):
+        for door in doors:
+            context.log(f"kept: {door.args.reveal()}")
+            context.log.info("given: %s", door.args.reveal())
+            context.progress(0.5, f"at {door.args.reveal()}")
+
+    first, *_ = enqueue_many(db, [unlock.job(Secret(f"hunter{number}-secret")) for number in range(3)])
+
+    await drain(dsn, queues={"default": 1})
+
+    assert "-secret" not in caplog.text + "".join(str(vars(one)) for one in caplog.records)
+    assert [tuple(one) for one in rows(db, "select job, text from pgqueue.job_logs")] == [(first.id, "kept: ***")] * 3
+    shown = rows(db, "select progress_message from pgqueue.jobs order by id")
+    assert [one.progress_message for one in shown] == ["at ***", None, None]
 
 
 def test_a_secret_that_was_cut_off_is_hidden_as_well():

@@ -331,7 +331,7 @@ def test_without_a_worker_it_says_so():
     """A context made by hand, as in a test of the application's own."""
     context = JobContext(1, "k", "q", 1, 1, None, None, None, "w", None)
 
-    with pytest.raises(errors.ConfigurationError, match="needs a worker"):
+    with pytest.raises(errors.ConfigurationError, match="needs the connections of a worker"):
         context.once("mail")
 
 

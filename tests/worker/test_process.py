@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pgqueue import cancel, enqueue, enqueue_many, job, lifespan, middleware
+from pgqueue import Secret, cancel, enqueue, enqueue_many, job, lifespan, middleware
 from pgqueue.errors import ConfigurationError
 from pgqueue.task import registry
 from tests.sql.verbs import state, value, values
@@ -197,6 +197,20 @@ async def test_what_it_says_and_sees_is_as_elsewhere(dsn, db, caplog, capfd):
     lines = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
     assert ("shop", "WARNING", "logged by a handler 42") in lines
     assert ("pgqueue.job", "INFO", "said by a handler") in lines
+
+
+async def test_what_it_says_is_kept_without_its_secrets(dsn, db, caplog):
+    """It is another process that writes the lines, and they must be as clean as the worker's own."""
+    caplog.set_level(logging.INFO)
+    enqueue(db, handlers.tells_a_secret.job(Secret("hunter2-again")))
+
+    await drain(dsn)
+
+    assert value(db, "select state || ' ' || progress_message from pgqueue.jobs") == "completed with ***"
+    assert values(db, "select text from pgqueue.job_logs") == ["kept: ***"]
+    said = [record.getMessage() for record in caplog.records if record.name == "pgqueue.job"]
+    assert "given: ***" in said
+    assert not any("hunter2" in one for one in said)
 
 
 async def test_a_handler_that_no_module_has_is_refused_with_the_reason(dsn, db):
