@@ -16,13 +16,14 @@ as $$
 -- Called by pgqueue.enqueue_unique.
 declare
     v_held boolean;
+    v_free integer := 0;
 begin
     if current_setting('transaction_isolation') like 'read %' then
         select t.* into holder, verdict
         from pgqueue.try_key(p_scope, p_key, p_job, p_until, p_free_at, p_on_conflict, p_run_at) t;
         return;
     end if;
-    for i in 1 .. 3 loop
+    loop
         begin
             select t.* into holder, verdict
             from pgqueue.try_key(p_scope, p_key, p_job, p_until, p_free_at, p_on_conflict, p_run_at) t;
@@ -32,7 +33,9 @@ begin
             select k.held, k.job into v_held, holder from pgqueue.key_holder(p_scope, p_key) k;
             if v_held then
                 return;
-            elsif i = 3 then                              -- else it was let go meanwhile: once more
+            end if;
+            v_free := v_free + (v_held is false)::integer;
+            if v_free = 3 then                            -- else it was let go meanwhile: once more
                 raise;
             end if;
         end;

@@ -21,7 +21,7 @@ as $$
 --           timer without a query.
 -- Writes    nothing; sends a notification on channel pgqueue: 'queue', or 'queue@epoch-seconds'.
 -- Locks     gate shared until the transaction ends; parked for an instant.
--- Called by enqueue, enqueue_many, enqueue_unique, fail, release, rescue, retry, snooze, start_waiting, take_up.
+-- Called by enqueue, enqueue_many, enqueue_unique, fail, follow, release, rescue, retry, snooze, start_waiting, take_up.
 declare
     v_key constant integer := hashtext(p_queue);
 begin

@@ -54,6 +54,34 @@ def test_a_producer_waits_for_one_that_is_taking_the_key_and_is_told_its_job(ses
     assert second.result() == (first.id, False)
 
 
+def test_two_that_ask_past_their_snapshots_do_not_wait_for_each_other(sessions):
+    """Each asks by an attempt to take the key. Postgres would find a deadlock and end the transaction of one."""
+    one, other = sessions(2)
+    other.execute("set statement_timeout = '20s'")
+
+    with one.transaction():
+        one.execute("insert into pgqueue.unique_key (scope, key, job) values ('noop', 'k', 0)")
+        assert value(other, "select held from pgqueue.key_holder('noop', 'k')") is None
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_past_a_snapshot_too_a_producer_waits_for_one_that_is_taking_the_key(db, sessions, level):
+    """It asked who holds the key, and could not be told yet."""
+    one, other = sessions(2)
+    first = unique(db)
+    other.execute(f"begin isolation level {level}")
+    other.execute("select from pgqueue.job")
+    db.execute("update pgqueue.unique_key set until = until")
+
+    with one.transaction():
+        one.execute("update pgqueue.unique_key set until = until")
+        second = start(other, lambda: unique(other, on_conflict="replace"))
+        second.waits()
+
+    assert second.result() == (first.id, False)
+    other.execute("commit")
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_if_that_one_rolls_back_the_key_is_the_other_ones(db, sessions, level):
     """Or the job would be lost: one rolled back, the other kept what never was."""
@@ -199,6 +227,7 @@ def test_a_retry_and_a_new_job_of_the_key_both_succeed(db, sessions):
 def test_a_job_claimed_again_while_another_waits_for_it_is_not_followed(db, sessions):
     """Two would run."""
     worker, leader = sessions(2)
+    leader.execute("set statement_timeout = '10s'")
     unique(db)
     taken = running(db)
     unique(db, on_conflict="latest")
@@ -206,10 +235,9 @@ def test_a_job_claimed_again_while_another_waits_for_it_is_not_followed(db, sess
 
     with worker.transaction():
         running(worker)
-        following = start(leader, lambda: follow(leader))
-        following.waits()
+        assert follow(leader) == 0
+    assert follow(leader) == 0
 
-    assert following.result() == 0
     assert value(db, "select count(*) from pgqueue.jobs where state = 'cancelled'") == 0
 
 
