@@ -156,8 +156,21 @@ class Job:
     def options(self, **changes: Unpack[Options]) -> Job:
         """The same job with other options: `charge.job(42).options(priority=0, delay=60)`.
 
-        The version of its arguments stays, whatever its new meta data.
+        The version of its arguments stays, whatever its new meta data. A moment takes the place of a length of time
+        that said the same, and the other way round: `expires_at` that of the handler's `expires_in`.
+
+        Raises `InvalidJob`, and `TypeError` for an option that a job does not have.
         """
+        if unknown := changes.keys() - Options.__annotations__.keys():
+            raise TypeError(
+                f"{self.kind}: a job has no option {', '.join(sorted(unknown))}; it has "
+                f"{', '.join(Options.__annotations__)}. The others are the handler's, in @job(…)"
+            )
+        for moment, length in (("run_at", "delay"), ("expires_at", "expires_in")):
+            if changes.get(moment) is not None:
+                changes = {length: None, **changes}  # type: ignore[misc]
+            elif changes.get(length) is not None:
+                changes = {moment: None, **changes}  # type: ignore[misc]
         if "meta" in changes and self.meta is not None and "version" in self.meta:
             changes["meta"] = {"version": self.meta["version"], **(changes["meta"] or {})}
         return dataclasses.replace(self, **changes)

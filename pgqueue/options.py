@@ -185,5 +185,7 @@ def _normal(function: Callable[..., Any], given: JobOptions) -> dict[str, Any]:
         options[which] = errors_of(which, options.get(which))
     if "aliases" in options:
         many = options["aliases"]
+        if not isinstance(many, Iterable):
+            raise ConfigurationError(f"aliases {show(many)} are no names; use a list of texts")
         options["aliases"] = (many,) if isinstance(many, str) else tuple(many)
     return options

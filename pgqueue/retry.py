@@ -42,9 +42,12 @@ class Backoff:
     jitter: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (self.base >= 0 and self.factor >= 1 and self.cap >= 0 and 0 <= self.jitter <= 1):
+        numbers = (self.base, self.factor, self.cap, self.jitter)
+        if any(isinstance(one, bool) or not isinstance(one, float | int) for one in numbers) or not (
+            self.base >= 0 and self.factor >= 1 and self.cap >= 0 and 0 <= self.jitter <= 1
+        ):
             raise ConfigurationError(
-                f"{self} cannot work; base and cap are at least 0, factor at least 1, jitter 0 to 1"
+                f"{self} cannot work; base and cap are seconds, at least 0, factor at least 1, jitter 0 to 1"
             )
 
     def longest(self, attempt: int) -> float:
@@ -98,6 +101,10 @@ class Custom:
     takes_error: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if not callable(self.function) or isinstance(self.function, type):
+            raise ConfigurationError(
+                f"{show(self.function)} is no function of the attempt; for the same pause give Fixed(…)"
+            )
         _check("cap", 0 if self.cap is None else self.cap, self.jitter)
         object.__setattr__(self, "takes_error", takes(self.function) == 2)
 

@@ -197,7 +197,10 @@ def every(
     Raises `ConfigurationError`.
     """
     if length is None:
-        length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
+        try:
+            length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigurationError(f"@every: {error}; give numbers of days, hours, minutes and seconds") from error
     elif days or hours or minutes or seconds:
         raise ConfigurationError(f"@every was given {show(length)} and units as well; give one")
     return _decorator(_Note("every", {"every": length}, options), lambda: Every(length))

@@ -8,8 +8,12 @@ import sys
 import traceback
 from types import ModuleType
 
+import pgqueue
 from pgqueue.errors import ConfigurationError
 from pgqueue.task import registry
+
+_OURS = os.path.dirname(pgqueue.__file__) + os.sep
+"""Where what a decorator refuses is raised: of no interest to whoever wrote the decorator."""
 
 
 def load(app: str) -> None:
@@ -48,7 +52,8 @@ def _module(name: str) -> ModuleType:
 
 def _reason(error: BaseException) -> str:
     """What was raised and where, in the application's own code if it came from there."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = list(traceback.extract_tb(error.__traceback__))
+    frames = [one for one in frames if not one.filename.startswith(_OURS)] or frames
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     if isinstance(error, SyntaxError):  # its place is not where it was raised
         place = f" ({error.filename}, line {error.lineno})"

@@ -103,6 +103,7 @@ def test_a_signal_lets_running_jobs_finish(app, db, process, tmp_path):
         ("x = 1", "myjobs", "myjobs.py) defines no job; put @job above a function"),
         ("import nothing_like_it", "myjobs", "ModuleNotFoundError: No module named 'nothing_like_it' (/"),
         ("\n\nx = nothing", "myjobs", "myjobs.py, line 3)"),
+        ("from pgqueue import job\n@job(priority=10)\ndef x(): ...", "myjobs", "myjobs.py, line 2)"),
         ("def x(:", "myjobs", "SyntaxError: invalid syntax (/"),
         ("import sys; sys.exit(0)", "myjobs", "SystemExit: 0 (/"),
     ],

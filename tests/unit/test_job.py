@@ -171,3 +171,24 @@ def test_a_refused_argument_is_told_without_its_secret():
     with pytest.raises(InvalidJob, match=r"password=\*\*\* \(set\)") as refused:
         Job("login", {"password": {"hunter2"}})
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_moment_replaces_the_length_of_time_that_said_the_same():
+    """What a handler says of all its jobs must not keep one from having another moment."""
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+    late = Job("mail", delay=60, expires_in=600)
+
+    changed = late.options(run_at=moment, expires_at=moment + timedelta(days=1))
+    back = changed.options(delay=5, expires_in=50)
+
+    assert (changed.run_at, changed.delay, changed.expires_in) == (moment, None, None)
+    assert (back.run_at, back.delay, back.expires_at, back.expires_in) == (None, 5, None, 50)
+    assert late.options(run_at=None, priority=1).delay == 60
+    with pytest.raises(InvalidJob, match="give one"):
+        late.options(run_at=moment, delay=5)
+
+
+def test_an_option_that_a_job_does_not_have_is_refused_with_those_it_has():
+    """`backoff` is the handler's: the message says where it goes."""
+    with pytest.raises(TypeError, match=r"mail: a job has no option backoff, nope; it has queue, .*in @job\(…\)"):
+        Job("mail").options(backoff=5, nope=1)

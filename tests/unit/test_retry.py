@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgqueue import Backoff
+from pgqueue import Backoff, Custom
 from pgqueue.errors import ConfigurationError
 
 
@@ -37,8 +37,27 @@ def test_without_jitter_a_pause_is_exact():
     assert Backoff(base=3, jitter=0).pause(2) == 6
 
 
-@pytest.mark.parametrize("wrong", [{"base": -1}, {"factor": 0.5}, {"cap": -1}, {"jitter": 1.5}, {"jitter": -0.1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"base": -1},
+        {"factor": 0.5},
+        {"cap": -1},
+        {"jitter": 1.5},
+        {"jitter": -0.1},
+        {"base": "x"},
+        {"cap": None},
+        {"factor": True},
+    ],
+)
 def test_what_cannot_work_is_refused(wrong):
     """When the module is imported, not when the first job fails at night."""
     with pytest.raises(ConfigurationError, match="cannot work"):
         Backoff(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [5, None, int])
+def test_a_policy_of_ones_own_needs_a_function(wrong):
+    """Or the default would step in at the first failure, with no more than a line in a log."""
+    with pytest.raises(ConfigurationError, match="no function of the attempt; for the same pause give Fixed"):
+        Custom(wrong)

@@ -65,6 +65,7 @@ def test_every_adds_its_units(length):
         (lambda: every(seconds=0.5), "is too short"),
         (lambda: every(5, minutes=1), "and units as well"),
         (lambda: every(minutes=-1), "@every: every -60"),
+        (lambda: every(minutes="5"), "give numbers of days, hours, minutes and seconds"),
     ],
 )
 def test_a_wrong_time_is_refused_where_it_stands(decorator, place):

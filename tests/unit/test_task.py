@@ -220,6 +220,7 @@ async def test_a_static_method_is_the_function_inside():
         {"name": "my job"},
         {"aliases": ["my job"]},
         {"aliases": [None]},
+        {"aliases": 5},
     ],
 )
 def test_options_that_cannot_work_are_refused(options):
