@@ -32,7 +32,8 @@ declare
 begin
     -- any (array[…]): see pgqueue.finish.
     with told as materialized (
-        select t.* from unnest(p_ids, p_claims, p_delays, p_reasons) t (id, claims, delay, reason)
+        select distinct on (t.id, t.claims) t.*               -- told twice is told once
+        from unnest(p_ids, p_claims, p_delays, p_reasons) t (id, claims, delay, reason)
     ),
     held as materialized (
         select j.id, j.claims, j.queue, j.kind, j.cancel_reason is not null as asked, t.delay, t.reason

@@ -22,6 +22,7 @@ from tests.sql.verbs import (
     rows,
     snooze,
     value,
+    values,
 )
 
 pytestmark = pytest.mark.integration
@@ -136,3 +137,13 @@ def test_nothing_to_snooze_is_no_error(db):
     """Nor does it write."""
     assert snooze(db, A, []) == []
     assert everything(db) == []
+
+
+def test_an_attempt_that_is_told_twice_in_one_call_waits_once(db):
+    """A batch must not fail as a whole, and all its other jobs with it, for one that is in it twice."""
+    enqueue_many(db, [{"kind": "noop", "max_attempts": 2}] * 2)
+    first, second = claim(db, A, 2)
+
+    assert snooze(db, A, [first, second, first]) == []
+
+    assert values(db, "select attempt from pgqueue.jobs where state = 'scheduled'") == [0, 0]
