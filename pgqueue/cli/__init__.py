@@ -21,15 +21,15 @@ app = typer.Typer(
 )
 
 app.command()(migrate.migrate)
-app.command()(status.status)
+app.command(short_help="Show queues, workers, and unknown kinds.")(status.status)
 app.command()(enqueue.enqueue)
 app.add_typer(jobs.app, name="jobs")
-app.add_typer(schedule.app, name="schedule")
+app.add_typer(schedule.app, name="schedule", short_help="Look at schedules, make and change them.")
 app.add_typer(unique.app, name="unique")
 app.add_typer(queue.app, name="queue")
 app.command()(worker.worker)
-app.command()(explain_retries.explain_retries)
-app.command()(demo.demo)
+app.command(short_help="Show when a job that keeps failing is tried.")(explain_retries.explain_retries)
+app.command(short_help="See it work, with a worker killed.")(demo.demo)
 
 
 def _version(wanted: bool) -> None:

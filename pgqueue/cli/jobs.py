@@ -53,7 +53,7 @@ def list_(
         typer.echo(f"\nThere may be more: --before {found[-1].id}")
 
 
-@app.command("show")
+@app.command("show", short_help="Show one job, its attempts, and its log.")
 def show_(id: Id, json: show.Json = False, dsn: Dsn = None, embedded: Embedded = False) -> None:
     """Show one job, its failed attempts, and the last thousand lines that it wrote; also while it runs.
 
@@ -85,7 +85,7 @@ def show_(id: Id, json: show.Json = False, dsn: Dsn = None, embedded: Embedded =
             typer.echo(f"{start}{show.printable(line)}")
 
 
-@app.command()
+@app.command(short_help="Bring ended jobs back, with all their attempts.")
 def retry(ids: Ids, json: show.Json = False, dsn: Dsn = None, embedded: Embedded = False) -> None:
     """Bring failed, cancelled or expired jobs back, with all their attempts. All of them or none.
 
@@ -99,7 +99,7 @@ def retry(ids: Ids, json: show.Json = False, dsn: Dsn = None, embedded: Embedded
     _done("retried", "ready again", ids, json)
 
 
-@app.command()
+@app.command(short_help="End waiting jobs, and stop running ones.")
 def cancel(
     ids: Ids,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Kept with the job.")] = None,

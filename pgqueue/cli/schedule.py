@@ -37,7 +37,7 @@ Most = Annotated[int | None, typer.Option(metavar="N", help="It ends after so ma
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-@app.command("list")
+@app.command("list", short_help="List schedules, and who fires them.")
 def list_(json: show.Json = False, dsn: Dsn = None, embedded: Embedded = False) -> None:
     """List schedules: when they run next, how the last run went, who fires them.
 
@@ -62,7 +62,7 @@ def list_(json: show.Json = False, dsn: Dsn = None, embedded: Embedded = False) 
     typer.echo(f"\nowner: {show.printable(found[0].owner or 'nobody; no worker is running')}")
 
 
-@app.command("set")
+@app.command("set", short_help="Make a schedule, or change the one of that name.")
 def set_(
     name: Name,
     kind: Annotated[str, typer.Argument(metavar="KIND", help="Name of the handler.", show_default=False)],
@@ -236,7 +236,7 @@ def remove(name: Name, json: show.Json = False, dsn: Dsn = None, embedded: Embed
     _done("removed", name, json)
 
 
-@app.command()
+@app.command(short_help="Remove those that are in the code no longer.")
 def prune(json: show.Json = False, dsn: Dsn = None, embedded: Embedded = False) -> None:
     """Remove the schedules that came from code and are in the code of no running worker any more.
 

@@ -31,7 +31,7 @@ def show_(kind: Scope, key: Key, json: show.Json = False, dsn: Dsn = None, embed
     _tell(found and found.id, "holds the key", json)
 
 
-@app.command()
+@app.command(short_help="Let a key go, for the next job.")
 def release(kind: Scope, key: Key, json: show.Json = False, dsn: Dsn = None, embedded: Embedded = False) -> None:
     """Let a key go, so that the next job enqueued under it is a new one. The job that held it stays.
 

@@ -193,6 +193,14 @@ def test_help_comes_in_order(bare):
     assert text.count("pgqueue worker --app") == 2
 
 
+@pytest.mark.parametrize("group", [[], ["jobs"], ["schedule"], ["unique"], ["queue"]])
+def test_lists_of_commands_say_each_to_its_end(bare, group):
+    """The first thing a newcomer reads, on a terminal of 80 columns."""
+    listed = bare(*group, "--help").stdout.partition("Commands:")[2].strip().splitlines()
+    assert listed
+    assert not [line for line in listed if line.endswith("...")]
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("slip", "told"),
