@@ -147,6 +147,7 @@ class Waiting:
     async def _stirred(self, connection: psycopg.AsyncConnection[Any], seconds: float | None) -> None:
         """Waits until there is a job to look at or who waits has changed. After `seconds` all are to be looked at."""
         self._read(connection)
+        self._due &= self._waiting.keys()  # one that nobody waits for any more is never looked at, so it would stay
         if self._due:
             return
         # Not connection.notifies(): it holds the connection's lock while it waits, so nothing else could be asked.

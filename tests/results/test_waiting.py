@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import signal
 
 import pytest
 
@@ -315,3 +316,36 @@ async def test_a_notification_of_somebody_else_disturbs_nobody(db, results):
     finish(db, A, claim(db), ["all the same"])
 
     assert await patiently(task) == "all the same"
+
+
+LISTENS = """select exists (select from pg_stat_activity where datname = current_database()
+                            and application_name = 'pgqueue results' and query like 'listen%%')"""
+
+
+@pytest.fixture
+def bounded():
+    """A loop that never lets go cannot be timed out from inside: the process's alarm ends it."""
+
+    def ring(*_):
+        raise AssertionError("the event loop was held")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(int(PATIENCE_SECONDS))
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("bounded")
+async def test_who_gives_up_before_it_was_looked_for_holds_up_nobody(dsn, db):
+    """It leaves its job among those to look at, and nobody who waits for it: that must not be looked at for ever."""
+    gone, job = claimed(db), claimed(db)
+    finish(db, A, [job], ["found"])
+    async with AsyncResults(dsn, poll=NEVER) as results:
+        early = waiting(results, gone.id)
+        await asyncio.sleep(0)  # it waits now, and there is no connection yet
+        early.cancel()
+        await asyncio.wait([early])
+        await until(lambda: value(db, LISTENS))
+
+        assert await patiently(waiting(results, job.id)) == "found"

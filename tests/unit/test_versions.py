@@ -72,7 +72,7 @@ def test_arguments_of_a_version_to_come_are_not_touched(charge):
         ('{"amount": "x"}', None, "cents: Input should be a valid integer"),
         ("5", None, "upcaster from 1 to 2 raised AttributeError"),
         ('{"amount": 1' + "0" * 5000 + "}", None, "cannot be read"),
-        ('{"amount": ' + "[" * 5000 + "]" * 5000 + "}", None, "cannot be read"),
+        ('{"amount": ' + "[" * 5000 + "]" * 5000 + "}", None, "cannot be read|recursion limit"),
         ("{}", '{"version": "2"}', "version '2', which is none"),
         ("{}", '{"version": 0}', "version 0, which is none"),
         ("{}", '{"version": true}', "version True, which is none"),
