@@ -34,6 +34,7 @@ async def lane(dsn: str, worker: int, cursors: bool) -> None:
                 "limits": [BATCH],
                 "after_run_at": after_run_at,
                 "after_id": after_id,
+                "result_ttls": None,
             }
             swept = after_id is None
             cursor = await connection.execute(sql, params, prepare=True, binary=True)

@@ -192,7 +192,9 @@ def _node() -> tuple[str, str]:
     folder = CACHE / "node"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "node_modules" / "graphile-worker").exists():
-        _install([npm, "install", "--silent", "--prefix", str(folder), "graphile-worker"])
+        # Three scripts ask for it: where there is no registry each would wait for more than a minute.
+        once_more = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=2000"]
+        _install([npm, "install", "--silent", *once_more, "--prefix", str(folder), "graphile-worker"])
     return node, str(folder)
 
 
