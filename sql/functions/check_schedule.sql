@@ -19,7 +19,16 @@ declare
     v_wrong  text;
     v_job    record;
     v_fields constant integer := cardinality(regexp_split_to_array(btrim(p_cron), '\s+'));
+    v_known  boolean;
 begin
+    -- By using it, not by pg_timezone_names: that reads every file of the time zone database, and fails for all of them
+    -- where one is a dangling link, as in slim container images.
+    begin
+        v_known := (clock_timestamp() at time zone p_tz) is not null;
+    exception when invalid_parameter_value then
+        v_known := false;
+    end;
+
     v_wrong := case
         when (p_name collate "C" ~ '^[A-Za-z0-9._:-]+$' and octet_length(p_name) <= 255) is not true then
             format('schedule name %s is no name; use 1 to 255 letters, digits, ''.'', ''_'', ''-'', '':''', quote_nullable(left(p_name, 300)))
@@ -35,7 +44,7 @@ begin
             format('every %s has no fixed length; use cron for months and years', p_every)
         when p_every < interval '1 second' or p_every > interval '1000 years' then
             format('every %s is out of range; use 1 second to 1000 years', p_every)
-        when p_tz is distinct from 'UTC' and not exists (select from pg_timezone_names z where z.name = p_tz) then
+        when v_known is not true then
             format('time zone %s is unknown; use a name of the time zone database, such as Europe/Berlin or UTC', quote_nullable(p_tz))
         when p_start_at not between timestamptz '0001-01-02 00:00+00' and timestamptz '9999-12-30 00:00+00'
             or p_end_at not between timestamptz '0001-01-02 00:00+00' and timestamptz '9999-12-30 00:00+00' then
