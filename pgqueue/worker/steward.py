@@ -79,6 +79,7 @@ class Steward(threading.Thread):
         self._leader = Leader()
         self._worker = 0
         self._attached = False
+        self._introduced = False
         self._taking_up = False
         """Whether jobs may still wait for the kinds of this worker."""
         self._leaving = threading.Event()
@@ -133,8 +134,7 @@ class Steward(threading.Thread):
         self._attached = False
         if self._worker:  # at once: trouble is over only when this can be written
             self._beat()
-        if not self._worker:
-            self._register()
+        self._introduce()
 
     def _beat(self) -> None:
         """A sign of life; on a new session it takes the liveness lock first, unless the old one still has it."""
@@ -145,15 +145,28 @@ class Steward(threading.Thread):
         except WorkerLost:
             self._lost()
 
-    def _register(self) -> None:
+    def _introduce(self) -> None:
+        """Registers the worker unless it is, and tells the server and the loop what follows from it.
+
+        Each part is done once, whatever was lost between them: were a worker to register twice, its first row
+        would be a dead one for the others to find.
+        """
+        if not self._worker:
+            self._worker = self._register()
+            self._attached, self._introduced = True, False
+        if not self._introduced:
+            self._do(schedules.declare(self._worker, self._schedules, self._declared))
+            self._declared = True
+            self._take_up()
+            self._introduced = True
+            self._on_worker(self._worker)
+
+    def _register(self) -> int:
         queues, known = json.dumps(dict(self._options.queues)), json.dumps(kinds())
         where, direct = socket.gethostname(), not self.link.pooled
         call = calls.register(self._worker_name, where, os.getpid(), self._version, queues, known, direct)
-        worker = self._do(call)
-        self._do(schedules.declare(worker, self._schedules, self._declared))
-        self._worker, self._attached, self._declared = worker, True, True
-        self._take_up()
-        self._on_worker(self._worker)
+        worker: int = self._do(call)
+        return worker
 
     def _take_up(self) -> None:
         """Calls for jobs that waited for a worker of these kinds; if there are many, for the rest at the next turns."""
@@ -191,7 +204,7 @@ class Steward(threading.Thread):
         if beat:
             self._beat()
         if not self._worker:
-            self._register()
+            self._introduce()
         elif self._taking_up:
             self._take_up()
         self._ask_for_cancels()

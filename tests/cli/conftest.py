@@ -1,5 +1,6 @@
 """The real command, in this process; where signals or exit codes of a process matter, in one of its own."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -29,7 +30,13 @@ def bare(environment) -> Callable[..., Result]:
     """Runs `pgqueue ARGUMENTS` with no database told."""
 
     def run(*arguments: object) -> Result:
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+        root = logging.getLogger()
+        handlers, level = list(root.handlers), root.level
+        try:
+            return CliRunner().invoke(app, [str(argument) for argument in arguments])
+        finally:  # a command sends the log to its stderr, which is closed by now
+            root.handlers[:] = handlers
+            root.setLevel(level)
 
     return run
 

@@ -7,9 +7,9 @@ import threading
 import psycopg
 import pytest
 
-from pgqueue import enqueue, enqueue_many, job
+from pgqueue import enqueue, enqueue_many, every, job
 from tests.sql.test_hold import forget
-from tests.sql.verbs import LOCKS, claim, finish, live, register, state, value
+from tests.sql.verbs import LOCKS, claim, finish, live, register, state, value, values
 from tests.worker.working import NEVER, connections, until, until_all, until_asleep, worker_ids, working
 
 pytestmark = pytest.mark.integration
@@ -54,11 +54,37 @@ async def test_a_steward_that_lost_its_connection_holds_its_lock_again(dsn, db):
     """Without it the worker would look dead as soon as a beat is late."""
     held = f"select count(*) from {LOCKS} where locktype = 'advisory' and classid = 1885827331 and objid = %s"
     async with working(dsn):
-        (worker,) = await until(lambda: worker_ids(db))
-        terminate(db, "steward")
-        await until(lambda: connections(db, "steward"))
+        await until_asleep(db)
+        (worker,) = worker_ids(db)
+        (lost,) = terminate(db, "steward")
+        await until(lambda: connections(db, "steward") not in ([], [lost]))
         await until(lambda: value(db, held, [worker]) == 1)
         assert worker_ids(db) == [worker]
+
+
+async def test_a_steward_that_lost_its_connection_on_the_way_in_registers_once(dsn, db, sessions):
+    """The row of a first registration would look like a worker that died."""
+    (other,) = sessions(1)
+
+    @every(hours=1)
+    @job
+    async def planned(): ...
+
+    def until_waiting():
+        return until(lambda: values(db, "select pid from pg_locks where not granted and relation is not null"))
+
+    other.execute("begin")
+    other.execute("lock table pgqueue.schedule")
+    async with working(dsn):
+        lost = await until_waiting()
+        (registered,) = worker_ids(db)
+        terminate(db, "steward")
+        assert await until_waiting() != lost
+        other.execute("commit")
+        await until_asleep(db)
+        assert worker_ids(db) == [registered]
+
+    assert value(db, "select count(*) from pgqueue.schedule") == 1
 
 
 @pytest.mark.parametrize("role", ["lane", "bell", "steward"])
