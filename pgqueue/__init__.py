@@ -11,8 +11,9 @@ and `pgqueue worker --app myapp.jobs --queue billing` runs it.
 from importlib.metadata import PackageNotFoundError, version
 
 from pgqueue import errors
+from pgqueue.backoff import Backoff, Custom, Fixed
 from pgqueue.batch import Batch, Item
-from pgqueue.client import cancel, enqueue, enqueue_many
+from pgqueue.client import cancel, enqueue, enqueue_many, retry
 from pgqueue.context import JobContext
 from pgqueue.control import Cancel, Discard, Retry, Snooze
 from pgqueue.failure import Failure
@@ -22,7 +23,6 @@ from pgqueue.lifespans import lifespan
 from pgqueue.middlewares import middleware
 from pgqueue.queue import Queue
 from pgqueue.results import AsyncResults, Handle, Results
-from pgqueue.retry import Backoff, Custom, Fixed
 from pgqueue.schedule import Schedule, Scheduled, cron, every
 from pgqueue.scheduling import (
     pause_schedule,
@@ -80,6 +80,7 @@ __all__ = [
     "release_unique",
     "remove_schedule",
     "resume_schedule",
+    "retry",
     "run_schedule",
     "schedule",
 ]

@@ -32,7 +32,7 @@ T = TypeVar("T")
 Script = Generator[Call[Any], Any, T]
 
 SyncConnection = psycopg.Connection[Any] | sqlalchemy.Connection | Session | scoped_session[Any]
-"""What `enqueue` runs on at once."""
+"""What a call runs on at once."""
 
 
 class AsyncpgConnection(Protocol):
@@ -46,7 +46,7 @@ class AsyncpgConnection(Protocol):
 AnAsyncConnection = (
     psycopg.AsyncConnection[Any] | AsyncConnection | AsyncSession | async_scoped_session[Any] | AsyncpgConnection
 )
-"""What `enqueue` is awaited on."""
+"""What a call is awaited on."""
 
 _MISSING = {"3F000", "42P01", "42883"}
 """SQLSTATEs for a schema, table or function that is not there."""
@@ -152,9 +152,9 @@ def _how(connection: Any) -> tuple[Literal["sync", "async"], Callable[[str, Any]
     # A string is not shown: it may be a DSN with a password.
     value = "a string" if isinstance(connection, str) else show(connection)
     raise UnsupportedConnection(
-        f"cannot enqueue on {value}, a {type(connection).__module__}.{type(connection).__qualname__}; give an open "
-        "psycopg Connection or AsyncConnection, a SQLAlchemy Connection, Session, AsyncConnection or AsyncSession, or "
-        "an asyncpg Connection"
+        f"{value}, a {type(connection).__module__}.{type(connection).__qualname__}, is no connection that jobs can be "
+        "reached through; give an open psycopg Connection or AsyncConnection, a SQLAlchemy Connection, Session, "
+        "AsyncConnection or AsyncSession, or an asyncpg Connection"
     )
 
 
@@ -184,7 +184,7 @@ def _sync(connection: AsyncConnection | AsyncSession) -> sqlalchemy.Connection |
     if isinstance(connection, AsyncSession):
         return connection.sync_session
     if connection.sync_connection is None:
-        raise UnsupportedConnection("this AsyncConnection is not started; enqueue inside `async with engine.connect()`")
+        raise UnsupportedConnection("this AsyncConnection is not started; use it inside `async with engine.connect()`")
     return connection.sync_connection
 
 
@@ -193,8 +193,8 @@ def _url(connection: sqlalchemy.Connection | Session) -> Hashable:
     bind = connection.get_bind() if isinstance(connection, Session) else connection
     if bind.dialect.name != "postgresql":
         raise UnsupportedConnection(
-            f"cannot enqueue on a {bind.dialect.name} database; the queue is a schema in Postgres, so give a "
-            "connection to it"
+            f"this connection leads to a {bind.dialect.name} database; the queue is a schema in Postgres, so give a "
+            "connection to that"
         )
     return bind.engine.url
 

@@ -23,7 +23,7 @@
     ├── ProcessDied           the process that ran an attempt ended under it
     ├── ErrorInProcess        a handler in a process raised what cannot be brought over
     ├── LifespanFailed        what a worker makes once could not be made
-    ├── UnsupportedConnection enqueue was given something it cannot use         (also a TypeError)
+    ├── UnsupportedConnection a call was given something it cannot use          (also a TypeError)
     ├── ConfigurationError    a command or decorator was given wrong options    (also a ValueError)
     └── SchemaMismatch        the database's schema is not the one this code speaks
         ├── SchemaMissing
@@ -182,7 +182,7 @@ class LifespanFailed(QueueError):
 
 
 class UnsupportedConnection(QueueError, TypeError):
-    """`enqueue` was given something that is no connection it can use, or of the wrong kind for `await`."""
+    """A call was given something that is no connection it can use, or of the wrong kind for `await`."""
 
 
 class ConfigurationError(QueueError, ValueError):

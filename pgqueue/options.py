@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
+from pgqueue.backoff import AnyBackoff, backoff_of
 from pgqueue.errors import ConfigurationError, InvalidJob
 from pgqueue.failure import check_hook, hook_of
 from pgqueue.hygiene import MAX_BYTES, WARN_BYTES
@@ -24,7 +25,6 @@ from pgqueue.job import (
     show,
 )
 from pgqueue.queue import Queue
-from pgqueue.retry import AnyBackoff, backoff_of
 from pgqueue.retry_on import Errors, Which, errors_of
 from pgqueue.unique import Unique
 from pgqueue.versions import Upcaster, Versions

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pgqueue.backoff import AnyBackoff, backoff_of
 from pgqueue.errors import ConfigurationError, InvalidJob
 from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, Job, Seconds, seconds, show
-from pgqueue.retry import AnyBackoff, backoff_of
 
 
 @dataclass(frozen=True, slots=True)

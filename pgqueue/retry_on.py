@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from pgqueue.backoff import takes
 from pgqueue.errors import ConfigurationError
 from pgqueue.job import show
-from pgqueue.retry import takes
 
 Which = type[BaseException] | Iterable[type[BaseException]] | Callable[[BaseException], bool]
 """What `retry_on=` and `give_up_on=` take: a class of errors, several, or a function that is asked."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pgqueue import retry
+from pgqueue import backoff
 from pgqueue.cli import application, show
 from pgqueue.errors import ConfigurationError, UnknownKind
 from pgqueue.task import Task, find
@@ -44,7 +44,7 @@ def explain_retries(
         task = find(kind)
     except UnknownKind as error:
         raise ConfigurationError(str(error)) from error
-    steps = retry.schedule(task.backoff, attempts or task.options.max_attempts)
+    steps = backoff.schedule(task.backoff, attempts or task.options.max_attempts)
     if json:
         show.as_json({"kind": kind, **_rules(task), "attempts": steps})
         return
@@ -61,7 +61,7 @@ def _rules(task: Task[..., ..., Any]) -> dict[str, object]:
     """What decides beside the pauses. None where nothing was said."""
     options = task.options
     return {
-        "backoff": str(task.backoff or retry.DEFAULT_BACKOFF),
+        "backoff": str(task.backoff or backoff.DEFAULT_BACKOFF),
         "retry_on": None if options.retry_on is None else str(options.retry_on),
         "give_up_on": None if options.give_up_on is None else str(options.give_up_on),
         "timeout": task.timeout,

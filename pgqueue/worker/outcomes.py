@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from pydantic_core import to_json
 
+from pgqueue.backoff import pause_after
 from pgqueue.calls import ClaimedJob
 from pgqueue.control import Cancel, Control, Discard, Retry, Snooze
 from pgqueue.errors import ArgumentsTooNew, InvalidJob, TransactionEnded
 from pgqueue.job import has_nul
-from pgqueue.retry import pause_after
 from pgqueue.retry_on import retries
 from pgqueue.task import Task
 from pgqueue.worker.description import (

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import sessionmaker
 from sqlalchemy.pool import NullPool
 
-from pgqueue import Job, enqueue, enqueue_many, job
-from pgqueue.client import cancel, retry
+import pgqueue
+from pgqueue import Job, cancel, enqueue, enqueue_many, find_unique, job, pause_schedule, retry
 from pgqueue.errors import InvalidJob, JobNotFound, UnsupportedConnection, WrongState
 from tests.client.kinds import engine_url
 
@@ -62,7 +62,7 @@ def test_enqueue_many_takes_jobs_only(db, kinds_of_jobs, jobs):
 
 
 async def test_what_is_no_connection_is_refused_with_what_to_give(dsn, db, kinds_of_jobs):
-    """At once, awaited or not: by name and not by AttributeError."""
+    """By every verb, at once, awaited or not: by name and not by AttributeError."""
     no_connections = [
         None,
         dsn,
@@ -75,22 +75,29 @@ async def test_what_is_no_connection_is_refused_with_what_to_give(dsn, db, kinds
         asyncpg.create_pool(dsn, min_size=0),
     ]
     for thing in no_connections:
-        for call in (lambda: enqueue(thing, Job("charge")), lambda: enqueue_many(thing, [Job("charge")])):  # noqa: B023
-            with pytest.raises(UnsupportedConnection, match=r"cannot enqueue on .*; give an open psycopg Connection"):
+        for call in (
+            lambda: enqueue(thing, Job("charge")),  # noqa: B023
+            lambda: enqueue_many(thing, [Job("charge")]),  # noqa: B023
+            lambda: cancel(thing, 1),  # noqa: B023
+            lambda: retry(thing, 1),  # noqa: B023
+            lambda: pause_schedule(thing, "nightly"),  # noqa: B023
+            lambda: find_unique(thing, "charge", "key"),  # noqa: B023
+        ):
+            with pytest.raises(UnsupportedConnection, match=r", is no connection .*; give an open psycopg Connection"):
                 call()
     assert kinds_of_jobs() == []
 
 
 def test_an_async_connection_that_was_not_started_is_refused(dsn):
     """SQLAlchemy's own error would speak of greenlets."""
-    with pytest.raises(UnsupportedConnection, match="enqueue inside `async with"):
+    with pytest.raises(UnsupportedConnection, match="use it inside `async with"):
         enqueue(create_async_engine(engine_url(dsn)).connect(), Job("charge"))
 
 
 def test_another_database_is_refused():
     """The queue is a schema in Postgres."""
     engine = sa.create_engine("sqlite://", poolclass=NullPool)
-    with engine.connect() as connection, pytest.raises(UnsupportedConnection, match="cannot enqueue on a sqlite"):
+    with engine.connect() as connection, pytest.raises(UnsupportedConnection, match="leads to a sqlite database"):
         enqueue(connection, Job("charge"))
 
 
@@ -117,8 +124,8 @@ async def test_a_wrong_state_is_refused_as_ours_on_every_kind(caller):
     await caller.rollback()
 
 
-async def test_cancel_and_retry_work_on_every_kind(caller, db):
-    """Both are in the caller's transaction as well."""
+async def test_cancel_works_on_every_kind(caller, db):
+    """It is in the caller's transaction as well."""
     enqueued = await caller.enqueue(Job("charge"))
     await caller.run(cancel, enqueued.id, "not needed: 100 % sure")
     await caller.commit()
@@ -126,11 +133,14 @@ async def test_cancel_and_retry_work_on_every_kind(caller, db):
     assert db.execute("select state, error from pgqueue.jobs").fetchall() == [("cancelled", "not needed: 100 % sure")]
 
 
-def test_a_cancelled_job_comes_back(db):
-    """Under its own number."""
+async def test_a_cancelled_job_comes_back_on_every_kind(caller, db):
+    """Under its own number, by `from pgqueue import retry`: no module has that name."""
     enqueued = enqueue(db, Job("charge"))
     cancel(db, enqueued.id)
-    retry(db, enqueued.id)
+
+    await caller.run(pgqueue.retry, enqueued.id)
+    await caller.commit()
+
     assert db.execute("select id, state from pgqueue.jobs").fetchall() == [(enqueued.id, "ready")]
 
 

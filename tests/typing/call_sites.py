@@ -22,6 +22,7 @@ from pgqueue import (
     every,
     job,
     pause_schedule,
+    retry,
     schedule,
 )
 
@@ -167,6 +168,7 @@ def sync(
     reveal_type(enqueue(connection, plain.job(1)))  # R: tuple[int, bool, fallback=pgqueue.job.Enqueued]
     reveal_type(enqueue(session, plain.job(1)))  # R: tuple[int, bool, fallback=pgqueue.job.Enqueued]
     reveal_type(enqueue_many(core, [plain.job(1)]))  # R: list[tuple[int, bool, fallback=pgqueue.job.Enqueued]]
+    reveal_type(retry(connection, 1))  # R: None
     enqueue(None, plain.job(1))  # E: call-overload
     enqueue(cursor, plain.job(1))  # E: call-overload
     enqueue(connection, plain)  # E: call-overload
@@ -183,5 +185,6 @@ async def asynchronous(
     reveal_type(await enqueue(connection, plain.job(1)))  # R: tuple[int, bool, fallback=pgqueue.job.Enqueued]
     reveal_type(await enqueue(session, plain.job(1)))  # R: tuple[int, bool, fallback=pgqueue.job.Enqueued]
     reveal_type(await enqueue_many(core, [plain.job(1)]))  # R: list[tuple[int, bool, fallback=pgqueue.job.Enqueued]]
+    reveal_type(await retry(connection, 1))  # R: None
     reveal_type(await enqueue(postgres, plain.job(1)))  # R: tuple[int, bool, fallback=pgqueue.job.Enqueued]
     print(enqueue(connection, plain.job(1)).id)  # E: attr-defined,union-attr

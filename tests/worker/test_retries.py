@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from pgqueue import Backoff, enqueue, job
-from pgqueue.client import retry
+from pgqueue import Backoff, enqueue, job, retry
 from tests.sql.verbs import row, state, value, values
 from tests.worker.working import attempts, drain, states, until, working
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from pgqueue import Job, enqueue, job
-from pgqueue.client import retry
+from pgqueue import Job, enqueue, job, retry
 from pgqueue.task import registry
 from tests.sql.verbs import row, value
 from tests.worker.working import attempts, drain, states, until, working

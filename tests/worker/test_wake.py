@@ -7,8 +7,7 @@ import time
 import psycopg
 import pytest
 
-from pgqueue import Backoff, enqueue, enqueue_many, job
-from pgqueue.client import cancel, retry
+from pgqueue import Backoff, cancel, enqueue, enqueue_many, job, retry
 from tests.sql.verbs import LOCKS, claim, dead_worker, release, rescue, silent_for, state, value
 from tests.worker.working import NEVER, until, until_all, until_asleep, working
 
