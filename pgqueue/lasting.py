@@ -35,12 +35,13 @@ def conninfo(dsn: str, role: str) -> str:
     return make_conninfo(dsn, **{name: value for name, value in defaults.items() if name not in given})
 
 
-def pauses() -> Iterator[float]:
-    """Seconds between tries to connect: 0.1 s, doubling to 5 s, a little random: a fleet must not come at once."""
+def pauses(longest: float = 5.0) -> Iterator[float]:
+    """Seconds between tries to connect: 0.1 s, doubling to `longest`, more or less a quarter: a fleet must not come at
+    once."""
     pause = 0.1
     while True:
         yield pause * random.uniform(0.75, 1.25)
-        pause = min(5.0, pause * 2)
+        pause = min(longest, pause * 2)
 
 
 _FULL = "database has too many connections"

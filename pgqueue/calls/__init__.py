@@ -35,6 +35,7 @@ from pgqueue.calls.work import (
 )
 from pgqueue.calls.workers import (
     TAKE_UP,
+    Beat,
     at_work,
     attach,
     end_session,
@@ -54,6 +55,7 @@ SCHEMA_REVISION: Final = "0004"
 __all__ = [
     "SCHEMA_REVISION",
     "TAKE_UP",
+    "Beat",
     "Call",
     "Cancelling",
     "ClaimedJob",

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from pgqueue.calls.call import Call, Row, interval, moment, nothing
 from pgqueue.calls.jobs import element
+from pgqueue.calls.workers import BEAT, Beat
 from pgqueue.schedule import Schedule
 
 CHANNEL: Final = "pgqueue_schedule"
@@ -142,20 +143,26 @@ cross join lateral pgqueue.duties() t
 left join lateral pgqueue.due_schedules(
     case when l.leads then %(within)s else - %(patience)s end * interval '1 second', %(limit)s) d on true"""
 
+_BEAT_AND_LOOK: Final = _LOOK.replace("from (", f"from {BEAT} b cross join (", 1)
 
-def look(within: float, patience: float, limit: int, direct: bool) -> Call[Look]:
+
+def look(within: float, patience: float, limit: int, direct: bool, beat: Beat | None) -> Call[Look]:
     """Whether this session leads, and what there is to do: in one trip, as each worker asks at each tick.
 
     within:    seconds; the leader's are due now or so soon.
     patience:  seconds; others look at those that are overdue by so much.
     direct:    whether this session is the worker's own.
+    beat:      the worker's sign of life, given in the same transaction: an idle worker costs one a second.
     """
 
     def read(rows: Sequence[Row]) -> Look:
         leads, rescue, tidy = rows[0][:3]
         return Look(leads, rescue, tidy, [DueSchedule(*row[3:]) for row in rows if row[3] is not None])
 
-    return Call(_LOOK, {"within": within, "patience": patience, "limit": limit, "direct": direct}, read)
+    params = {"within": within, "patience": patience, "limit": limit, "direct": direct}
+    if beat is None:
+        return Call(_LOOK, params, read)
+    return Call(_BEAT_AND_LOOK, params | beat._asdict(), read)
 
 
 def plan_schedule(name: str, revision: int, next_run_at: datetime | None, error: str | None) -> Call[bool]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from pgqueue.calls.call import Call, first, nothing
 
+BEAT: Final = "pgqueue.heartbeat(%(worker)s, %(running)s, %(stopping)s)"
 TAKE_UP: Final = 10_000
 """Jobs that one `take_up` makes ready at most."""
 
@@ -32,10 +33,19 @@ def register(name: str, host: str, pid: int, version: str, queues: str, kinds: s
     return Call(sql, params, first)
 
 
-def heartbeat(worker: int, running: int, stopping: bool) -> Call[None]:
-    """A sign of life."""
-    sql = "select pgqueue.heartbeat(%(worker)s, %(running)s, %(stopping)s)"
-    return Call(sql, {"worker": worker, "running": running, "stopping": stopping}, nothing)
+class Beat(NamedTuple):
+    """A worker's sign of life."""
+
+    worker: int
+    running: int
+    """How many jobs run."""
+    stopping: bool
+    """Whether it was told to stop."""
+
+
+def heartbeat(beat: Beat) -> Call[None]:
+    """A sign of life by itself; see `schedules.look`."""
+    return Call(f"select {BEAT}", beat._asdict(), nothing)
 
 
 def attach(worker: int) -> Call[bool]:
@@ -58,9 +68,13 @@ def end_session(pid: int, started: datetime) -> Call[bool]:
     return Call("select pgqueue.end_session(%(pid)s::integer, %(started)s)", {"pid": pid, "started": started}, first)
 
 
-def rescue() -> Call[list[tuple[int, int]]]:
-    """Gives back the jobs of dead workers; the answer is (worker, jobs) for each death."""
-    return Call("select r.worker, r.jobs from pgqueue.rescue() r", {}, lambda rows: [(r[0], r[1]) for r in rows])
+def rescue(grace: float) -> Call[list[tuple[int, int]]]:
+    """Gives back the jobs of dead workers; the answer is (worker, jobs) for each death.
+
+    grace:  seconds at most for those that have not beaten since the server started.
+    """
+    sql = "select r.worker, r.jobs from pgqueue.rescue(p_grace => %(grace)s * interval '1 second') r"
+    return Call(sql, {"grace": grace}, lambda rows: [(row[0], row[1]) for row in rows])
 
 
 def tidy() -> Call[tuple[int, int]]:

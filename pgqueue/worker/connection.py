@@ -15,8 +15,20 @@ PING: Final[Call[None]] = Call("select 1", {}, lambda rows: None)
 """For a connection that was quiet for long: does anybody answer?"""
 PING_AFTER: Final = 15.0
 """Seconds."""
-WHO: Final = "select pg_backend_pid(), (select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a)"
-"""Asks who answers: process id and start of the server session."""
+WHO: Final = """select pg_backend_pid(), (select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a),
+    case when pg_backend_pid() = %(pid)s then array[
+        set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
+        set_config('tcp_keepalives_count', '3', false),
+        case when %(reads)s then set_config('tcp_user_timeout', '20000', false) end
+    ] end"""
+"""Asks who answers: process id and start of the server session. pid: the process id that the connection was told.
+
+If they are the same the session is ours, and from now on the server notices within half a minute that this machine has
+vanished, not after the kernel's two hours: until then it would keep the locks by which we live, lead and sleep.
+
+reads: whether answers are always read soon, as by a thread. Then one that nobody acknowledges ends the session too.
+Elsewhere it must not: to the kernel an event loop that is blocked, and has its buffer full, looks the same.
+"""
 
 _REFUSED: Final = (
     "does not exist",

@@ -50,8 +50,14 @@ class Link:
             self.lost.append(self.session)
         self.connection, self.session, self.pooled = connection, None, False
 
-    def met(self, pid: int, started: datetime) -> bool:
-        """Who answers on a new connection; returns whether a pooler is in the way.
+    @property
+    def who(self) -> tuple[str, dict[str, int | bool]]:
+        """The first question on a new connection, and its parameters; see `WHO`."""
+        assert self.connection is not None
+        return WHO, {"pid": self.connection.info.backend_pid, "reads": self.role == "steward"}
+
+    def met(self, pid: int, started: datetime, _: object = None) -> bool:
+        """Who answers on a new connection: the answer to `who`; returns whether a pooler is in the way.
 
         A pooler gives out process ids of its own. Through one in transaction mode each transaction may meet another
         server session, so that prepared statements, LISTEN and session locks do not hold.
@@ -68,7 +74,7 @@ class Link:
         """`opened` and `met`, on an async connection."""
         self.opened(connection)
         with self.asking():
-            cursor = await connection.execute(WHO)
+            cursor = await connection.execute(*self.who)
             return self.met(*(await cursor.fetchall())[0])
 
     async def execute(self, call: Call[Any]) -> Any:

@@ -1,7 +1,7 @@
 """The worker's sign of life: a thread with a connection of its own.
 
 A thread, so that a handler that blocks the event loop does not look dead. It holds the session advisory lock on the
-worker's id and beats every two seconds: a dead process loses the lock at once, a frozen one stops beating.
+worker's id and beats every second: a dead process loses the lock at once, a frozen one stops beating.
 """
 
 from __future__ import annotations
@@ -17,20 +17,26 @@ from typing import Any, Final
 import psycopg
 
 from pgqueue import calls
-from pgqueue.calls import Call, schedules
+from pgqueue.calls import Beat, Call, schedules
 from pgqueue.connections import check_revision, translate
 from pgqueue.errors import InvalidJob, InvalidSchedule, QueueError, SchemaMismatch, WorkerLost
 from pgqueue.schedule import Schedule
 from pgqueue.task import kinds
 from pgqueue.worker.alarm import Alarm
-from pgqueue.worker.connection import WHO, pauses, refused
-from pgqueue.worker.leader import Leader
+from pgqueue.worker.connection import pauses, refused
+from pgqueue.worker.leader import LONGEST_PAUSE, Leader, Outage
 from pgqueue.worker.link import Link
 from pgqueue.worker.logs import log
 from pgqueue.worker.options import WorkerOptions
 
 TICK: Final = 1.0
-"""Seconds between turns: a beat every second one, the leader's duties at each. Schedules have a timer besides."""
+"""Seconds between turns: one statement that beats and asks for the leader's duties. Schedules have a timer besides.
+
+Who is dead is known when its lock is free and its last beat two seconds old: one to two seconds after it died, and the
+leader looks within another. A worker that lives needs its lock for that second only if it lost its session: it has one
+to two seconds to come back, and tries after 0.1, 0.3 and 0.7. On a machine that is overloaded beats may be late by any
+time: as long as the session lasts so does the lock, and nobody looks at the beats for two minutes.
+"""
 
 
 class Steward(threading.Thread):
@@ -88,32 +94,40 @@ class Steward(threading.Thread):
 
     def run(self) -> None:
         """Lives until `leave`; connects again whenever the connection is lost."""
-        pause = pauses()
-        lost_at: float | None = None
+        pause = pauses(LONGEST_PAUSE)
+        outage: Outage | None = None
         while not self._leaving.is_set():
+            tried_at = time.monotonic()
             try:
                 with psycopg.connect(self.link.conninfo, autocommit=True) as connection:
                     self._arrive(connection)
                     self.link.trouble.ends()
-                    pause = pauses()
-                    if lost_at is not None:
-                        now = time.monotonic()
-                        self._leader.returned(now - lost_at, now)
-                        lost_at = None
+                    pause = pauses(LONGEST_PAUSE)
+                    if outage is not None:
+                        self._leader.returned(self._goes_on(outage, tried_at), time.monotonic())
+                        outage = None
                     self._serve(connection)
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 if self.link.connection is None and refused(error):
                     self._on_failure(error)  # a slip in the DSN; had it worked before, we would wait
                     return
-                lost_at = lost_at or time.monotonic()
+                outage = self._goes_on(outage, tried_at)
                 self.link.trouble.begins(error)
                 self._on_trouble()
                 self._leaving.wait(next(pause))
             except Exception as error:
-                lost_at = lost_at or time.monotonic()
+                outage = self._goes_on(outage, tried_at)
                 if not self._survives(error):
                     return
                 self._leaving.wait(next(pause))
+
+    def _goes_on(self, outage: Outage | None, tried_at: float) -> Outage:
+        """An outage that begins, or goes on after a try to connect that began at `tried_at`."""
+        now = time.monotonic()
+        if outage is None:
+            return Outage(now, whole=bool(self._worker))
+        outage.slowest = max(outage.slowest, now - tried_at)
+        return outage
 
     def leave(self, patience: float) -> None:
         """Signs off, from another thread: what the worker still holds goes back. Waits `patience` seconds for it."""
@@ -126,7 +140,7 @@ class Steward(threading.Thread):
     def _arrive(self, connection: psycopg.Connection[Any]) -> None:
         self.link.opened(connection)
         with self.link.asking():
-            self.link.met(*connection.execute(WHO).fetchall()[0])
+            self.link.met(*connection.execute(*self.link.who).fetchall()[0])
         self._leader.timetable.direct = not self.link.pooled
         check_revision(self._do(calls.schema_revision()))
         # A session that the server does not know to be lost would keep the liveness lock, and the lead.
@@ -139,11 +153,17 @@ class Steward(threading.Thread):
     def _beat(self) -> None:
         """A sign of life; on a new session it takes the liveness lock first, unless the old one still has it."""
         try:
-            if not (self._attached or self.link.pooled):  # through a pooler it would stay with anybody's session
-                self._attached = bool(self._do(calls.attach(self._worker)))
-            self._do(calls.heartbeat(self._worker, self._running(), self.stopping))
+            self._attach()
+            self._do(calls.heartbeat(self._sign()))
         except WorkerLost:
             self._lost()
+
+    def _attach(self) -> None:
+        if not (self._attached or self.link.pooled):  # through a pooler it would stay with anybody's session
+            self._attached = bool(self._do(calls.attach(self._worker)))
+
+    def _sign(self) -> Beat:
+        return Beat(self._worker, self._running(), self.stopping)
 
     def _introduce(self) -> None:
         """Registers the worker unless it is, and tells the server and the loop what follows from it.
@@ -183,7 +203,6 @@ class Steward(threading.Thread):
             with self.link.asking():
                 connection.execute(f"listen {schedules.CHANNEL}")
         timetable = self._leader.timetable
-        beat = False
         tick_at = time.monotonic() + TICK
         while not self._leaving.is_set():
             notified = self._alarm.wait(connection, min(tick_at, timetable.next_at))
@@ -191,24 +210,24 @@ class Steward(threading.Thread):
                 break
             if time.monotonic() >= tick_at:
                 tick_at = time.monotonic() + TICK
-                beat = not beat
-                self._tick(beat)
+                self._tick()
             elif notified:
                 timetable.look(self._do)
             else:
                 timetable.fire(self._do)
         self._do(calls.leave(self._worker))
 
-    def _tick(self, beat: bool) -> None:
-        """One turn: a sign of life if `beat`, and what the leader does."""
-        if beat:
-            self._beat()
-        if not self._worker:
-            self._introduce()
-        elif self._taking_up:
-            self._take_up()
+    def _tick(self) -> None:
+        """One turn: a sign of life, and what the leader does."""
         self._ask_for_cancels()
-        self._leader.tick(self._do, time.monotonic())
+        try:
+            self._attach()
+            self._leader.tick(self._do, time.monotonic(), self._sign())
+        except WorkerLost:
+            self._lost()
+            self._introduce()
+        if self._taking_up:
+            self._take_up()
 
     def _ask_for_cancels(self) -> None:
         """In case the notification of a cancel did not come through: asks about the jobs that run."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import psycopg
 
-from pgqueue.calls import Call
+from pgqueue.calls import Beat, Call
 from pgqueue.calls import schedules as calls
 from pgqueue.calls.schedules import DueSchedule, Fired, Look, Step
 from pgqueue.errors import InvalidJob, InvalidSchedule
@@ -58,13 +58,13 @@ class Timetable:
         self._epoch = datetime(2000, 1, 1, tzinfo=UTC)
         """The server's time when `time.monotonic` was 0, no later than it was."""
 
-    def look(self, do: Do) -> Look:
-        """Reads what comes next and fires what is due; what was seen.
+    def look(self, do: Do, beat: Beat | None = None) -> Look:
+        """Reads what comes next and fires what is due; what was seen. beat: given along.
 
         One that does not only sees to what others left undone.
         """
         while True:
-            seen: Look = do(calls.look(AHEAD, PATIENCE, READ, self.direct))
+            seen: Look = do(calls.look(AHEAD, PATIENCE, READ, self.direct, beat))
             self._note(seen.schedules)
             for schedule in seen.schedules:
                 if schedule.next_run_at is None:

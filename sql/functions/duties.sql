@@ -1,5 +1,5 @@
 create or replace function pgqueue.duties(
-    p_silence interval default '3 seconds', p_patience interval default '30 seconds', out rescue boolean, out tidy boolean
+    p_silence interval default '2 seconds', p_patience interval default '30 seconds', out rescue boolean, out tidy boolean
 )
 language plpgsql
 set enable_seqscan = off

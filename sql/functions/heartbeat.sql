@@ -7,8 +7,8 @@ as $$
 -- p_running jobs it is running now. p_stopping: it was told to stop and takes no more.
 -- Raises    PQ005 when the worker was declared dead: its jobs were given to others.
 -- Writes    pgqueue.worker: one row, a HOT update.
--- Called by pgqueue/worker/steward.py, every 2 s, from a thread of its own: a handler that blocks the event loop must
---           not look dead.
+-- Called by pgqueue/worker/steward.py, every second, in the statement that asks for its duties; from a thread of its
+--           own: a handler that blocks the event loop must not look dead.
 begin
     perform set_config('synchronous_commit', 'off', true);      -- a lost beat is followed by another
     update pgqueue.worker w

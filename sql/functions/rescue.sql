@@ -1,5 +1,5 @@
 create or replace function pgqueue.rescue(
-    p_silence interval default '3 seconds', p_patience interval default '30 seconds', p_grace interval default '10 seconds'
+    p_silence interval default '2 seconds', p_patience interval default '30 seconds', p_grace interval default '10 seconds'
 )
 returns table (worker bigint, jobs integer)
 language plpgsql
@@ -7,10 +7,14 @@ set jit = off
 as $$
 -- rescue(silence, patience, grace) → the workers found dead or with jobs left behind, and how many jobs each gave back
 --
---   A worker is dead when its liveness lock is free and its last beat older than p_silence, or when its last beat is
---   older than p_patience though the lock looks held (a half-open connection) or there is none (behind a pooler). Its
---   running attempts count as failed: the jobs are tried again, at once if it was their first attempt, or end as failed
---   if it was their last.
+--   A worker is dead when its liveness lock is free and its last beat older than p_silence: two beats, so that one that
+--   lost its session has a second to come back. Behind a pooler there is no lock: there it is dead when its last beat is
+--   older than p_patience. Its running attempts count as failed: the jobs are tried again, at once if it was their first
+--   attempt, or end as failed if it was their last.
+--
+--   A lock that is held says that the process is there, for a machine that vanished loses it within half a minute (see
+--   pgqueue/worker/connection.py). It may be frozen, or hold Python's lock in an extension module, and come back: so it
+--   is given four times p_patience.
 --
 --   Nobody knows which of them killed the worker. So each pauses for a time of its own: together they would meet again,
 --   and one that kills its worker would use up the attempts of all the others with its own.
@@ -41,7 +45,7 @@ begin
                 when w.heartbeat_at < v_start
                     and v_now < v_start + least(p_grace, interval '1 second' + 1.5 * (v_start - w.heartbeat_at)) then false
                 when w.heartbeat_at > v_now - p_silence then false
-                when w.heartbeat_at < v_now - p_patience then true
+                when w.heartbeat_at < v_now - p_patience * case when w.direct then 4 else 1 end then true
                 when not w.direct then false
                 when exists (                                           -- our own: trying it would succeed
                     select from pg_locks l

@@ -119,7 +119,7 @@ def freeze(world: World, rng: random.Random) -> None:
     life.frozen = True
     life.signal(signal.SIGSTOP)
     world.pause(PATIENCE_SECONDS + 0.5)
-    world.do(lambda db: db.execute("select pgqueue.rescue(p_patience => %s * interval '1 s')", [PATIENCE_SECONDS]))
+    world.do(lambda db: db.execute("select pgqueue.rescue(p_patience => %s * interval '1 s' / 4)", [PATIENCE_SECONDS]))
     world.pause(rng.uniform(0, 3))
     life.signal(signal.SIGCONT)
     life.frozen = False

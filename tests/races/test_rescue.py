@@ -28,7 +28,7 @@ def frozen(sessions) -> int:
     """A worker that was silent for too long, though its process is still there."""
     (steward,) = sessions(1)
     worker = register(steward)
-    silent_for(steward, worker, "1 min")
+    silent_for(steward, worker, "3 min")
     return worker
 
 

@@ -207,7 +207,7 @@ def test_a_job_that_was_asked_to_stop_has_no_hook(db, hooked):
 def test_a_job_that_died_with_its_worker_has_its_hook(db, hooked):
     """Who kills its workers is what one wants to hear of most."""
     claimed(db, hooked, max_attempts=1)
-    silent_for(db, hooked, "1 min")
+    silent_for(db, hooked, "3 min")
 
     rescue(db)
 

@@ -21,7 +21,7 @@ def test_a_beat_says_that_it_lives_and_what_it_does(db, sessions):
 
 
 def test_a_beat_is_a_hot_update(db, sessions):
-    """One every two seconds, for ever, from every worker."""
+    """One every second, for ever, from every worker."""
     (steward,) = sessions(1)
     worker = register(steward)
 

@@ -89,7 +89,7 @@ def test_a_worker_that_was_declared_dead_holds_nothing(db, worker):
     """Its claims were given to others: it must not take one back."""
     enqueue_many(db, [{"kind": "noop"}])
     held = claim(db, worker)
-    silent_for(db, worker, "1 minute")
+    silent_for(db, worker, "3 minutes")
     assert value(db, "select count(*) from pgqueue.rescue(p_grace => '0 s')") == 1
 
     with pytest.raises(psycopg.Error) as refused:

@@ -21,14 +21,16 @@ from tests.sql.verbs import (
     silent_for,
     state,
     value,
+    values,
 )
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.parametrize("silence", ["0 s", "2 s", "29 s"])
+@pytest.mark.parametrize("silence", ["0 s", "3 s", "119 s"])
 def test_a_worker_whose_lock_is_held_lives(db, sessions, silence):
-    """A beat may be late: the machine is overloaded, the process swapped out. The lock says that it is there."""
+    """A beat may be late: the machine is overloaded, the process swapped out, a handler in an extension module holds
+    Python's lock. The lock says that it is there."""
     (steward,) = sessions(1)
     worker = register(steward)
     held = claimed(db, worker)
@@ -41,7 +43,7 @@ def test_a_worker_whose_lock_is_held_lives(db, sessions, silence):
 def test_a_worker_whose_lock_is_free_but_beats_lives(db, sessions):
     """Its session was lost and it reconnects: a moment without the lock is no death."""
     worker = dead_worker(sessions)
-    silent_for(db, worker, "2 s")
+    silent_for(db, worker, "0.5 s")
 
     assert rescue(db) == {}
 
@@ -50,9 +52,9 @@ def test_a_worker_whose_lock_is_free_and_who_is_silent_is_dead(db, sessions):
     """The process was killed: its jobs start again elsewhere within seconds."""
     worker = dead_worker(sessions)
     held = claimed(db, worker)
-    silent_for(db, worker, "4 s")
+    silent_for(db, worker, "2 s")
 
-    assert rescue(db) == {worker: 1}
+    assert values(db, "select worker from pgqueue.rescue(p_grace => '0 s')") == [worker]
     assert state(db, held.id) == "ready"
     assert value(db, "select died_at from pgqueue.worker") is not None
 
@@ -71,11 +73,11 @@ def test_a_worker_behind_a_pooler_is_known_by_its_beats_alone(db):
 
 
 def test_a_worker_that_is_silent_for_too_long_is_dead_though_its_lock_looks_held(db, sessions):
-    """A half-open connection: the machine is gone and the server does not know yet."""
+    """A frozen process; a machine that is gone behind a proxy that does not know."""
     (steward,) = sessions(1)
     worker = register(steward)
     held = claimed(db, worker)
-    silent_for(db, worker, "31 s")
+    silent_for(db, worker, "121 s")
 
     assert rescue(db) == {worker: 1}
     assert state(db, held.id) == "ready"
@@ -212,7 +214,7 @@ def test_a_claim_that_commits_after_the_end_is_found_by_a_later_look(db, session
     (steward,) = sessions(1)
     worker = register(steward)
     if fate == "died":
-        silent_for(db, worker, "31 s")
+        silent_for(db, worker, "121 s")
         assert rescue(db) == {worker: 0}
     else:
         steward.execute("select pgqueue.leave(%s)", [worker])
@@ -247,7 +249,7 @@ def test_the_arguments_say_how_long_is_too_long(db, sessions):
     """For tests and for people with other networks."""
     (steward,) = sessions(1)
     worker = register(steward)
-    silent_for(db, worker, "2 s")
+    silent_for(db, worker, "5 s")
 
     assert rescue(db, silence="1 s", patience="3 s") == {}
     assert rescue(db, silence="1 s", patience="1 s") == {worker: 0}
@@ -258,7 +260,7 @@ def test_the_session_of_a_worker_that_was_given_up_is_ended(db, sessions):
     (frozen,) = sessions(1)
     worker = register(frozen)
     assert value(frozen, "select pgqueue.lead()")
-    silent_for(db, worker, "1 min")
+    silent_for(db, worker, "3 min")
 
     assert rescue(db) == {worker: 0}
 
@@ -271,7 +273,7 @@ def test_a_leader_that_was_frozen_does_not_end_its_own_session(db, sessions):
     """It wakes up in the middle of its duties; its next beat tells it what happened."""
     (frozen,) = sessions(1)
     worker = register(frozen)
-    silent_for(frozen, worker, "1 min")
+    silent_for(frozen, worker, "3 min")
 
     assert rescue(frozen) == {worker: 0}
 

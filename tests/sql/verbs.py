@@ -195,7 +195,7 @@ def heartbeat(conn: psycopg.Connection, worker: int, running: int = 0, stopping:
 
 
 def rescue(
-    conn: psycopg.Connection, silence: str = "3 seconds", patience: str = "30 seconds", grace: str = "0 seconds"
+    conn: psycopg.Connection, silence: str = "2 seconds", patience: str = "30 seconds", grace: str = "0 seconds"
 ) -> dict[int, int]:
     """Jobs given back, by dead worker. grace: none, as the tests' server may have started just now."""
     query = "select * from pgqueue.rescue(%s::interval, %s::interval, %s::interval)"

@@ -12,8 +12,8 @@ from tests.worker.server import own_server
 from tests.worker.working import NEVER, until, until_asleep, working
 
 
-async def test_an_idle_worker_costs_two_transactions_a_second_at_most():
-    """A beat every two seconds, a look at what there is to do every second; nothing for each queue or slot.
+async def test_an_idle_worker_costs_one_transaction_a_second():
+    """One statement is its sign of life and asks what there is to do; nothing for each queue or slot.
 
     Counted in the server's own log of statements. Its counters in pg_stat_database lag by up to ten seconds, so that
     they still grow by what was before.
@@ -29,12 +29,14 @@ async def test_an_idle_worker_costs_two_transactions_a_second_at_most():
             beat = "select heartbeat_at from pgqueue.workers where heartbeat_at > %s"
             async with working(server.dsn, queues={f"q{number}": 10 for number in range(5)}, poll=NEVER):
                 await until_asleep(db, 5)
-                first = await until(lambda: value(db, beat, ["-infinity"]))
-                second = await until(lambda: value(db, beat, [first]))
+                last = "-infinity"
+                for _ in range(4):  # at its first turns a leader makes the archive's partitions, and so on
+                    last = await until(lambda last=last: value(db, beat, [last]))
                 began, before = time.monotonic(), statements()
-                await until(lambda: value(db, beat, [second]))
+                for _ in range(4):
+                    last = await until(lambda last=last: value(db, beat, [last]))
                 spent, lasted = statements() - before, time.monotonic() - began
 
-    assert lasted > 1.5
-    assert spent["steward"] <= 2 * lasted + 2
+    assert lasted > 2.5
+    assert 3 <= spent["steward"] <= lasted + 1.5
     assert set(spent) == {"steward"}

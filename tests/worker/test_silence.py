@@ -11,6 +11,7 @@ import pytest
 
 from pgqueue import enqueue, enqueue_many, job
 from pgqueue.worker import loop, watch
+from pgqueue.worker.link import Link
 from tests.chaos.proxy import Line, Network
 from tests.install import install_schema
 from tests.sql.verbs import state, value
@@ -108,6 +109,18 @@ async def test_half_open_connections_of_a_worker_that_sleeps_are_noticed_within_
 
     assert told(caplog, "not reachable") == ["bell", "lane", "lane", "steward"]
     assert all(DEAD in cause for cause in causes(caplog))
+
+
+async def test_the_server_lets_go_of_a_machine_that_vanished_within_half_a_minute(server):
+    """It would wait for two hours, and meanwhile keep the locks by which the worker lives, leads and sleeps."""
+    asked = "select name, setting::integer from pg_settings where name ~ '^tcp_(keepalives|user)'"
+    async with await psycopg.AsyncConnection.connect(server.dsn, autocommit=True) as connection:
+        await Link("steward", server.dsn).meet(connection)
+        found = dict(await (await connection.execute(asked)).fetchall())
+
+    alone = found["tcp_keepalives_idle"] + found["tcp_keepalives_interval"] * found["tcp_keepalives_count"]
+    assert 0 < alone <= NOTICED_WITHIN_SECONDS
+    assert 0 < found["tcp_user_timeout"] <= NOTICED_WITHIN_SECONDS * 1000
 
 
 async def test_what_a_half_open_lane_was_about_to_hand_in_is_reported_on_the_next(network, db, caplog, impatient):
