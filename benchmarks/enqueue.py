@@ -25,7 +25,7 @@ GOAL_QUIET, GOAL_LIVE = 0.85, 3.0
 
 INSERT = "insert into pgqueue.job (kind, args) values ('noop', '{\"n\": 1}')"
 SCRIPTS = {
-    "enqueue": "select * from pgqueue.enqueue('noop', '{\"n\": 1}');",
+    "enqueue": "select pgqueue.enqueue('noop', '{\"n\": 1}');",
     "insert": f"{INSERT} returning id;",
     "notify": f"with added as ({INSERT} returning id) select id, pg_notify('pgqueue', 'default') from added;",
 }

@@ -20,6 +20,7 @@ begin;
 \ir schema/attempt.sql
 \ir schema/unique_key.sql
 \ir schema/once.sql
+\ir schema/enqueued.sql
 \ir schema/queue.sql
 \ir schema/worker.sql
 \ir schema/progress.sql

@@ -33,6 +33,15 @@ begin
 end;
 $$;
 
+create type pgqueue.enqueued as (
+    id      bigint,
+    created boolean
+);
+
+comment on type pgqueue.enqueued is 'What became of a job that was enqueued.';
+comment on column pgqueue.enqueued.id is 'Its number; that of the job which holds the key, if none was added.';
+comment on column pgqueue.enqueued.created is 'false: no job was added, another one holds the key.';
+
 create table pgqueue.unique_key (
     scope     text        collate "C" not null,
     key       text        collate "C" not null,

@@ -14,10 +14,9 @@ create or replace function pgqueue.enqueue(
     unique_scope text default null,
     unique_until text default null,
     unique_for   interval default null,
-    on_conflict  text default null,
-    out id       bigint,
-    out created  boolean
+    on_conflict  text default null
 )
+returns pgqueue.enqueued
 language plpgsql
 as $$
 -- enqueue(kind, args, queue, …) → id, created
@@ -26,7 +25,9 @@ as $$
 --
 --   Every transaction pays for what it executes here, some of it as much as for the insert, so there is one expression
 --   that lets a good job pass and one statement that inserts it and asks whether anybody sleeps, as pgqueue.wake does.
---   What is seldom, and what is wrong, is left to pgqueue.check_job, pgqueue.enqueue_unique and pgqueue.wake.
+--   What is seldom, and what is wrong, is left to pgqueue.check_job, pgqueue.enqueue_unique and pgqueue.wake. For the
+--   caller `select pgqueue.enqueue(…)` is cheaper than `select * from pgqueue.enqueue(…)`, which keeps the one row in a
+--   tuple store first.
 --
 -- run_at    start no earlier than this; null: now. delay: the same, from now on. Not both.
 -- timeout   longest run time of one attempt; null: as the handler says.
@@ -39,7 +40,8 @@ as $$
 -- Locks     as pgqueue.wake.
 -- Called by applications; pgqueue.enqueue_each; pgqueue/calls/jobs.py.
 declare
-    v_now constant timestamptz := clock_timestamp();
+    v_now   constant timestamptz := clock_timestamp();
+    v_added pgqueue.enqueued;
 begin
     if (
         kind collate "C" ~ '^[A-Za-z0-9._:-]+$' and octet_length(kind) <= 255
@@ -56,12 +58,12 @@ begin
         run_at := coalesce(run_at, v_now + delay, v_now);
         expires_at := coalesce(expires_at, run_at + expires_in);
         if num_nulls(unique_key, unique_scope, unique_until, unique_for, on_conflict) < 5 then
-            select u.id, u.created into enqueue.id, enqueue.created
+            select u.id, u.created into v_added
             from pgqueue.enqueue_unique(
                 kind, args, queue, priority, run_at, max_attempts, timeout, meta, expires_at,
                 unique_key, unique_scope, unique_until, unique_for, on_conflict
             ) u;
-            return;
+            return v_added;
         end if;
     end if;
 
@@ -72,15 +74,16 @@ begin
         enqueue.max_attempts, enqueue.timeout, enqueue.meta, enqueue.expires_at
     )
     returning
-        j.id, j.run_at,
+        j.id,
         pg_try_advisory_xact_lock_shared(1885827329, hashtext(j.queue))
             and pg_try_advisory_lock(1885827330, hashtext(j.queue)) and pg_advisory_unlock(1885827330, hashtext(j.queue))
-    into enqueue.id, enqueue.run_at, created;
+    into v_added;
 
-    if not created then                                   -- here: whether nobody sleeps
+    if not v_added.created then                           -- here: whether nobody sleeps
         perform pgqueue.wake(queue, run_at);
-        created := true;
+        v_added.created := true;
     end if;
+    return v_added;
 end;
 $$;
 
