@@ -43,8 +43,13 @@ begin
     end if;
 
     if cardinality(p_queues) > 0 then
-        perform pgqueue.check_worker(p_worker);
-        v_lifo := array(select q.name from pgqueue.queue q where q.lifo);
+        -- One query for both, as every statement has its price: does the worker live, and which queues are newest first?
+        select array(select q.name from pgqueue.queue q where q.lifo) into v_lifo
+        from pgqueue.worker w
+        where w.id = p_worker and w.died_at is null and w.stopped_at is null;
+        if not found then
+            perform pgqueue.check_worker(p_worker);
+        end if;
     end if;
     for i in 1 .. cardinality(p_queues) loop
         if p_queues[i] = any (v_lifo) then
