@@ -10,15 +10,17 @@ import contextlib
 import os
 import select
 import socket
-from typing import Any, Final, Self
+from collections.abc import Generator
+from typing import Any, Final, Self, TypeVar
 
 import psycopg
 from psycopg.rows import tuple_row
 
 from pgqueue.errors import TransactionEnded
-from pgqueue.worker.connection import behind_pooler
+from pgqueue.worker.link import Link
 
-_BACKEND: Final = "select pg_backend_pid()"
+T = TypeVar("T")
+
 CANCEL_SECONDS: Final = 5.0
 """How long to try to stop what a severed connection runs in the server."""
 
@@ -42,8 +44,13 @@ class _Held:
     """Whether SQLAlchemy has it, which would close it."""
     used = False
     """Whether a handler ever had it."""
-    pooled = False
-    """Whether a pooler is in the way: then its session is not ours to reset."""
+    link: Link
+    """What the watch knows of it: each statement goes through `wait`, whoever sends it."""
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a pooler is in the way: then its session is not ours to reset."""
+        return self.link.pooled
 
     def hold(self) -> None:
         """From now on a handler has it."""
@@ -66,17 +73,23 @@ class HeldConnection(_Held, psycopg.Connection[Any]):
     """For sync handlers."""
 
     @classmethod
-    def opened(cls, dsn: str) -> Self:
+    def opened(cls, link: Link) -> Self:
         """A new one. Raises `psycopg.OperationalError`."""
-        connection = cls.connect(dsn)
+        connection = cls.connect(link.conninfo)
         try:
-            if connection.execute(_BACKEND).fetchone() != (connection.info.backend_pid,):
-                connection.pooled, connection.prepare_threshold = True, None  # see behind_pooler
+            connection.link = link
+            link.opened(connection)
+            link.met(*connection.execute(*link.who).fetchall()[0])
             connection.rollback()
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
+        """As psycopg's, under the watch."""
+        with self.link.asking():
+            return super().wait(gen, *args, **options)
 
     def commit(self) -> None:
         """Refused while a handler has it."""
@@ -98,6 +111,24 @@ class HeldConnection(_Held, psycopg.Connection[Any]):
 class HeldAsyncConnection(_Held, psycopg.AsyncConnection[Any]):
     """For async handlers."""
 
+    @classmethod
+    async def opened(cls, link: Link) -> Self:
+        """A new one. Raises `psycopg.OperationalError`."""
+        connection = await cls.connect(link.conninfo)
+        try:
+            connection.link = link
+            await link.meet(connection)
+            await connection.rollback()
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
+        """As psycopg's, under the watch."""
+        with self.link.asking():
+            return await super().wait(gen, *args, **options)
+
     async def commit(self) -> None:
         """Refused while a handler has it."""
         self._refuse("commit()")
@@ -116,12 +147,6 @@ class HeldAsyncConnection(_Held, psycopg.AsyncConnection[Any]):
 
 
 Held = HeldConnection | HeldAsyncConnection
-
-
-async def opened(connection: HeldAsyncConnection) -> None:
-    """Makes a new connection ready for its first job."""
-    connection.pooled = await behind_pooler(connection)
-    await connection.rollback()
 
 
 def is_stale(connection: Held) -> bool:

@@ -17,7 +17,7 @@ import psycopg
 from pgqueue import calls
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import WorkerLost
-from pgqueue.worker.connection import PING, PING_AFTER, pauses
+from pgqueue.worker.connection import PING, PING_AFTER, pauses, refused
 from pgqueue.worker.desk import Desk, Load
 from pgqueue.worker.hiding import hidden
 from pgqueue.worker.link import Link
@@ -103,6 +103,8 @@ class Lane:
                 self.link.trouble.ends()
                 return
             except (psycopg.Error, OSError) as error:
+                if self.link.connection is None and refused(error):
+                    raise  # a slip in the DSN, which ends the worker; had it worked before, we would wait
                 self.link.trouble.begins(error)
                 again = True
                 await self.link.close()  # it may be open: a read-only server refuses only what follows

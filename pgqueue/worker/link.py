@@ -25,7 +25,7 @@ class Session(NamedTuple):
 
 
 class Link:
-    """role: lane, bell, steward. dsn: as the worker was given it.
+    """role: lane, bell, steward, handler. dsn: as the worker was given it.
 
     Its owner opens and closes the connection, in the event loop or in a thread; the watch only looks, and may hang up.
     """
@@ -35,9 +35,13 @@ class Link:
         self.dsn = dsn
         self.conninfo = conninfo(dsn, role)
         self.trouble = Trouble(role)
+        self.of_handlers = role == "handler"
+        """Whether its statements are not ours, and may take any time."""
         self.connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any] | None = None
         self.pooled = False
         """Whether a pooler is in the way: nobody knows which server session does the work."""
+        self.hung_up = False
+        """Whether we ended the connection."""
         self.session: Session | None = None
         self.lost: list[Session] = []
         """Sessions before this one that may not be over."""
@@ -48,7 +52,7 @@ class Link:
         """A new connection. Nothing was asked on it yet."""
         if self.session is not None:
             self.lost.append(self.session)
-        self.connection, self.session, self.pooled = connection, None, False
+        self.connection, self.session, self.pooled, self.hung_up = connection, None, False, False
 
     @property
     def who(self) -> tuple[str, dict[str, int | bool]]:
@@ -116,6 +120,7 @@ class Link:
 
         Not by cancelling: that asks the server first, and waits for it. Any thread may call it.
         """
+        self.hung_up = True
         with contextlib.suppress(psycopg.Error, OSError, ValueError):
             assert self.connection is not None
             with socket.socket(fileno=socket.dup(self.connection.fileno())) as plug:

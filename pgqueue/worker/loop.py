@@ -91,7 +91,8 @@ class Worker:
         steward = self._steward(loop)
         steward.start()
         self._start(loop)
-        self._spawn(Watch([steward.link, self._bell.link, *(lane.link for lane in self._lanes)]).keep())
+        links = [steward.link, self._bell.link, *(lane.link for lane in self._lanes)]
+        self._spawn(Watch(lambda: [*links, *(self._pool.links if self._pool else ())]).keep())
         log.info("worker started", extra=fields(worker=self.name, queues=dict(self.options.queues)))
         try:
             await self._stop.wait()
@@ -264,7 +265,8 @@ class Worker:
             slot.cut("stop")
         if self._desk.worker:
             await self._first(self._desk.until(lambda: self._desk.quiet), asyncio.Event().wait(), REPORT_PATIENCE)
-        for link in (self._bell.link, *(lane.link for lane in self._lanes)):
+        handlers = self._pool.links if self._pool else ()
+        for link in (self._bell.link, *(lane.link for lane in self._lanes), *handlers):
             if link.waits_for() > 1:
                 link.hang_up()  # who cancels a statement asks the server first
         for task in self._tasks:

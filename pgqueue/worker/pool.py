@@ -18,8 +18,9 @@ from psycopg.pq import TransactionStatus
 
 from pgqueue.calls import Call
 from pgqueue.connections import Script, run
-from pgqueue.worker.connection import Trouble, conninfo, pauses
-from pgqueue.worker.held import RESET, Held, HeldAsyncConnection, HeldConnection, is_stale, opened, refresh, sever
+from pgqueue.worker.connection import Trouble, pauses
+from pgqueue.worker.held import RESET, Held, HeldAsyncConnection, HeldConnection, is_stale, refresh, sever
+from pgqueue.worker.link import Link
 from pgqueue.worker.threads import Threads
 
 TIDY_SECONDS: Final = 5.0
@@ -30,7 +31,7 @@ class Pool:
     """The connections of a worker's handlers. size: how many at most, of both kinds together."""
 
     def __init__(self, dsn: str, size: int, threads: Threads) -> None:
-        self._dsn = conninfo(dsn, "handler")
+        self._dsn = dsn
         self._size = size
         self._threads = threads
         self._trouble = Trouble("handler")
@@ -38,6 +39,8 @@ class Pool:
         self._idle: list[Held] = []
         """The one used last comes last."""
         self._open = 0
+        self.links: set[Link] = set()
+        """Those of the connections there are, for the watch."""
         self._closed = False
 
     @contextlib.asynccontextmanager
@@ -96,16 +99,18 @@ class Pool:
         if self._idle and self._open >= self._size:
             self._discard(self._idle.pop(0))
         self._open += 1
+        link = Link("handler", self._dsn)
+        self.links.add(link)
         try:
-            return await self._until_connected(is_async)
+            return await self._until_connected(link, is_async)
         except BaseException:
-            self._open -= 1
+            self._gone(link)
             raise
 
-    async def _until_connected(self, is_async: bool) -> Held:
+    async def _until_connected(self, link: Link, is_async: bool) -> Held:
         for pause in pauses():
             try:
-                connection = await self._connect(is_async)
+                connection = await self._connect(link, is_async)
             except (psycopg.OperationalError, OSError) as error:
                 self._trouble.begins(error)
                 await asyncio.sleep(pause)
@@ -114,16 +119,10 @@ class Pool:
                 return connection
         raise AssertionError("pauses() never ends")
 
-    async def _connect(self, is_async: bool) -> Held:
+    async def _connect(self, link: Link, is_async: bool) -> Held:
         if is_async:
-            connection = await HeldAsyncConnection.connect(self._dsn)
-            try:
-                await opened(connection)
-            except BaseException:
-                await connection.close()
-                raise
-            return connection
-        opening = Opening(self._dsn)
+            return await HeldAsyncConnection.opened(link)
+        opening = Opening(link)
         try:
             return await self._threads.call(opening.open)  # type: ignore[no-any-return]
         except asyncio.CancelledError:  # it comes all the same, and nobody waits for it
@@ -162,7 +161,7 @@ class Pool:
 
     def _discard(self, connection: Held) -> None:
         """Closes a connection that nobody uses."""
-        self._open -= 1
+        self._gone(connection.link)
         connection.pgconn.finish()  # as close() does, which would have to be awaited for half of them
 
     def _cut(self, connection: Held) -> None:
@@ -170,22 +169,26 @@ class Pool:
         if isinstance(connection, HeldAsyncConnection):
             self._discard(connection)
         else:
-            self._open -= 1
+            self._gone(connection.link)
             self._threads.call(functools.partial(sever, connection))
+
+    def _gone(self, link: Link) -> None:
+        self._open -= 1
+        self.links.discard(link)
 
 
 class Opening:
     """A sync connection on its way in a thread, for somebody who may stop waiting for it."""
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+    def __init__(self, link: Link) -> None:
+        self._link = link
         self._lock = threading.Lock()
         self._abandoned = False
         self._connection: HeldConnection | None = None
 
     def open(self) -> HeldConnection:
         """Connects; in a thread. Raises `psycopg.OperationalError`."""
-        connection = HeldConnection.opened(self._dsn)
+        connection = HeldConnection.opened(self._link)
         with self._lock:
             self._connection = connection
             if self._abandoned:

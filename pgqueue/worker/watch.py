@@ -14,7 +14,7 @@ In the event loop: while a handler blocks it, answers that nobody reads alarm no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import psycopg
@@ -23,6 +23,7 @@ from psycopg.conninfo import make_conninfo
 from pgqueue import calls
 from pgqueue.worker.connection import conninfo
 from pgqueue.worker.link import Link
+from pgqueue.worker.logs import fields, log
 
 TICK: Final = 1.0
 """Seconds between looks at the connections. It costs nothing: no statement."""
@@ -32,15 +33,15 @@ OUT_OF_REACH: Final = 10.0
 """Seconds without an answer after which a connection is given up if nobody can be asked."""
 UNKNOWN: Final = 20.0
 """Seconds without an answer after which a connection is given up if another one is answered, but nobody can tell what
-the session does: behind a pooler, or with track_activities off."""
+the session does: behind a pooler, or with track_activities off. What handlers ask is not given up for that."""
 ASK_WITHIN: Final = 5
 """Seconds to connect and, once more, to answer. A server that takes longer is overloaded: we ask again."""
 
 
 class Watch:
-    """Over all connections of a worker."""
+    """Over all connections of a worker. links: gives those there are."""
 
-    def __init__(self, links: Sequence[Link]) -> None:
+    def __init__(self, links: Callable[[], Iterable[Link]]) -> None:
         self._links = links
         self._idle: dict[Link, float] = {}
         """Links whose session did not work on what they asked at that moment."""
@@ -49,7 +50,7 @@ class Watch:
         """For ever."""
         while True:
             await asyncio.sleep(TICK)
-            late = [link for link in self._links if link.waits_for() > LATE]
+            late = [link for link in self._links() if link.waits_for() > LATE]
             if not late:
                 self._idle.clear()
                 continue
@@ -68,7 +69,7 @@ class Watch:
         except (psycopg.Error, OSError) as error:
             if "FATAL" not in str(error):  # else there is a server, and it has no connection to spare
                 for link in links:
-                    if link.waits_for() > OUT_OF_REACH:
+                    if link.waits_for() > (UNKNOWN if link.of_handlers else OUT_OF_REACH):
                         self._hang_up(link)
             return
         alarm = asyncio.get_running_loop().call_later(ASK_WITHIN, probe.hang_up)
@@ -79,6 +80,8 @@ class Watch:
                     self._judge(link, None)
                 else:
                     self._judge(link, await probe.execute(calls.at_work(*link.session)))
+                    if link.of_handlers and link.hung_up:  # it would keep what the handler had locked
+                        await probe.execute(calls.end_session(*link.session))
         except (psycopg.Error, OSError):
             return
         finally:
@@ -90,7 +93,7 @@ class Watch:
         if link.waits_for() <= LATE or link.has_answer() or at_work:
             self._idle.pop(link, None)
         elif at_work is None:
-            if link.waits_for() > UNKNOWN:
+            if link.waits_for() > UNKNOWN and not link.of_handlers:
                 self._hang_up(link)
         elif self._idle.get(link) != asked_at:
             self._idle[link] = asked_at  # the answer may be on its way: look again
@@ -100,4 +103,6 @@ class Watch:
     def _hang_up(self, link: Link) -> None:
         self._idle.pop(link, None)
         link.trouble.why = f"no answer for {link.waits_for():.0f} s, though nobody works on it: the connection was dead"
+        if link.of_handlers:
+            log.warning("a handler's connection was dead", extra=fields(silent_for=round(link.waits_for())))
         link.hang_up()

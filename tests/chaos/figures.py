@@ -43,16 +43,18 @@ def figures(evidence: Evidence, faults: Sequence[Fault], seed: str, seconds: flo
 def restart_times(evidence: Evidence) -> list[float]:
     """For each run that a SIGKILL cut off at its first attempt: seconds until the job started again.
 
-    Later attempts wait for their backoff first, so they would tell of that."""
+    Later attempts wait for their backoff first, so they would tell of that. So would a job that had started again before
+    its first run was killed."""
     starts: dict[int, list[float]] = defaultdict(list)
     for run in evidence.runs:
         starts[run.job].append(run.began)
     kills = {life.pid: life.kill_at for life in evidence.lives if life.kill_at is not None and life.stop_at is None}
     return [
-        min(after) - kills[run.pid]
+        next_start - kills[run.pid]
         for run in evidence.runs
         if run.ended is None and run.attempt == 1 and run.pid in kills and run.began < kills[run.pid]
-        if (after := [began for began in starts[run.job] if began > kills[run.pid]])
+        if (after := [began for began in starts[run.job] if began > run.began])
+        if (next_start := min(after)) > kills[run.pid]
     ]
 
 

@@ -209,10 +209,17 @@ def test_lists_of_commands_say_each_to_its_end(bare, group):
         ({"user": "nobody"}, '"nobody"'),  # no such role, or a wrong password: as the server asks for one or not
     ],
 )
-def test_a_slip_in_the_dsn_ends_it_with_the_reason(app, dsn, process, slip, told):
-    """Waiting would not mend it. A server that is not there yet is another matter: that one is waited for."""
+@pytest.mark.parametrize("where", ["--dsn", "--dsn beside --direct-dsn", "--direct-dsn beside --dsn"])
+def test_a_slip_in_the_dsn_ends_it_with_the_reason(app, dsn, process, slip, told, where):
+    """Waiting would not mend it, whichever of two it is in. A server that is not there yet is another matter: that one
+    is waited for."""
     wrong = make_conninfo(dsn, **slip)
-    code, _, log = ended(process("worker", "--app", "myjobs", "--drain", "--dsn", wrong))
+    roads = {
+        "--dsn": ["--dsn", wrong],
+        "--dsn beside --direct-dsn": ["--dsn", wrong, "--direct-dsn", dsn],
+        "--direct-dsn beside --dsn": ["--dsn", dsn, "--direct-dsn", wrong],
+    }[where]
+    code, _, log = ended(process("worker", "--app", "myjobs", *roads))
 
     assert code == 1
     (line,) = [line for line in log.splitlines() if line.startswith("pgqueue: ")]

@@ -7,7 +7,7 @@ import threading
 import psycopg
 import pytest
 
-from pgqueue import enqueue, enqueue_many, every, job
+from pgqueue import JobContext, enqueue, enqueue_many, every, job
 from tests.sql.test_hold import forget
 from tests.sql.verbs import LOCKS, claim, finish, live, register, state, value, values
 from tests.worker.working import NEVER, connections, until, until_all, until_asleep, worker_ids, working
@@ -127,6 +127,33 @@ async def test_a_job_whose_claim_was_answered_to_a_lost_connection_is_not_strand
         await until_all(db)
 
     assert value(db, "select attempt from pgqueue.jobs where id = %s", [unheard_of]) == 1
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+async def test_a_handlers_connection_lost_while_it_lay_in_the_pool_costs_no_attempt(dsn, db, kind):
+    """It is looked at before a job gets it."""
+    db.execute("create table effect (job bigint, attempt integer)")
+    insert = "insert into effect values (%s, %s)"
+
+    @job(transactional=True)
+    async def writes_async(ctx: JobContext):
+        await ctx.connection.execute(insert, [ctx.id, ctx.attempt])
+
+    @job(transactional=True)
+    def writes_sync(ctx: JobContext):
+        ctx.connection.execute(insert, [ctx.id, ctx.attempt])
+
+    task = writes_async if kind == "async" else writes_sync
+    async with working(dsn, queues={"default": 1}, poll=NEVER) as worker:
+        first = enqueue(db, task.job()).id
+        await until(lambda: state(db, first) == "completed" and worker._pool and worker._pool._idle)
+        lost = terminate(db, "handler")
+        second = enqueue(db, task.job()).id
+        await until(lambda: state(db, second) == "completed")
+        assert set(connections(db, "handler")).isdisjoint(lost)
+
+    assert len(lost) == 1
+    assert db.execute("select job, attempt from effect order by job").fetchall() == [(first, 1), (second, 1)]
 
 
 async def test_all_of_them_lost_at_once_with_handlers_running(dsn, db):
