@@ -43,8 +43,8 @@ def figures(evidence: Evidence, faults: Sequence[Fault], seed: str, seconds: flo
 def restart_times(evidence: Evidence) -> list[float]:
     """For each run that a SIGKILL cut off at its first attempt: seconds until the job started again.
 
-    Later attempts wait for their backoff first, so they would tell of that. So would a job that had started again before
-    its first run was killed."""
+    Later attempts wait for their backoff first, so they would tell of that. So would a job that had started again
+    before its first run was killed."""
     starts: dict[int, list[float]] = defaultdict(list)
     for run in evidence.runs:
         starts[run.job].append(run.began)
