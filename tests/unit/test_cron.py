@@ -134,7 +134,7 @@ def test_every_minute_around_a_change_agrees_with_the_clock_on_the_wall(zone, st
     rule = Cron(f"{fields[0]} {fields[1]} * * *", zone)
 
     assert moments(rule, start - timedelta(seconds=1), len(expected)) == expected
-    for moment in (*expected, clock[-200]):
+    for moment in (*expected[:: 1 + len(expected) // 20], clock[-200]):
         upto = [one for one in expected if one <= moment]
         assert rule.latest(start, moment, len(upto) + 1) == upto
         assert rule.latest(start, moment, 2) == upto[-2:]
