@@ -159,7 +159,7 @@ def _text(result: Any) -> str | None:
 
 
 def _raised(error: BaseException, module: str, *, last: bool) -> Raised:
-    where = Elsewhere(trace(error), fingerprint(error, module))
+    where = Elsewhere(trace(error, module), fingerprint(error, module))
     if isinstance(error, Control) and error.reason is None and (cause := error.__cause__ or error.__context__):
         error.reason = describe(cause)  # which would not come over
         error.args = (error.reason,)

@@ -7,7 +7,7 @@ import hashlib
 import sysconfig
 import traceback
 from collections.abc import Iterator
-from types import CodeType
+from types import CodeType, FrameType, TracebackType
 from typing import Final, NamedTuple
 
 MAX_ERROR_CHARS: Final = 2_000
@@ -51,12 +51,13 @@ class Elsewhere(NamedTuple):
         error._pgqueue_elsewhere = self  # type: ignore[attr-defined]
 
 
-def trace(error: BaseException) -> str:
-    """The traceback, its end if it is long."""
+def trace(error: BaseException, module: str) -> str:
+    """The traceback from the handler on, its end if it is long; with our own calls before that if none of it is the
+    application's. module: as `fingerprint`."""
     if (there := Elsewhere.of(error)) is not None:
         return storable(there.traceback[-MAX_TRACEBACK_CHARS:])
     try:
-        text = "".join(traceback.format_exception(error))
+        text = "".join(traceback.format_exception(type(error), error, _from_handler(error, module)))
     except BaseException as broken:
         text = "".join(traceback.format_tb(error.__traceback__)) + f"(cannot be formatted: {type(broken).__name__})"
     return storable(text[-MAX_TRACEBACK_CHARS:])
@@ -78,8 +79,7 @@ def fingerprint(error: BaseException, module: str) -> str:
         parts += sorted({fingerprint(each, module) for each in leaves(error)})
     else:
         places = list(_places(error))
-        home = module.partition(".")[0]
-        own = [name for name, code in places if name.partition(".")[0] == home or not _is_library(code)]
+        own = [name for name, code in places if _is_application(name, code, module)]
         parts += (own or [name for name, _ in places])[-INNERMOST:]
     return hashlib.md5("\n".join(parts).encode(errors="backslashreplace"), usedforsecurity=False).hexdigest()[:16]
 
@@ -107,11 +107,30 @@ def _places(error: BaseException) -> Iterator[tuple[str, CodeType]]:
     """Functions that the error came through, outermost first, without our own; one that calls itself is one place."""
     last = None
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        module = str(frame.f_globals.get("__name__", "?"))
+        module = _module(frame)
         name = f"{module}.{frame.f_code.co_qualname}"
         if name != last and module.partition(".")[0] != "pgqueue":
             yield name, frame.f_code
         last = name
+
+
+def _from_handler(error: BaseException, module: str) -> TracebackType | None:
+    """Its traceback without our own functions that led to the handler."""
+    if not any(_is_application(name, code, module) for name, code in _places(error)):
+        return error.__traceback__
+    place = error.__traceback__
+    while place is not None and _module(place.tb_frame).partition(".")[0] == "pgqueue":
+        place = place.tb_next
+    return place
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "?"))
+
+
+def _is_application(name: str, code: CodeType, module: str) -> bool:
+    """Whether a function is of the application that a handler's module belongs to."""
+    return name.partition(".")[0] == module.partition(".")[0] or not _is_library(code)
 
 
 def _is_library(code: CodeType) -> bool:

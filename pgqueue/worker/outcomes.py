@@ -141,7 +141,7 @@ def of_error(job: ClaimedJob, task: AnyTask, error: BaseException) -> Outcome:
     if isinstance(error, asyncio.CancelledError):
         told = f"CancelledError: {message(error) or 'the handler was cancelled from inside'}"
         return Failed(job, told, None, pause, mark)
-    return Failed(job, describe(error), trace(error), pause, mark)
+    return Failed(job, describe(error), trace(error, task.function.__module__), pause, mark)
 
 
 def of_misfit(job: ClaimedJob, task: AnyTask, error: BaseException) -> Outcome:
@@ -182,8 +182,9 @@ def _of_control(job: ClaimedJob, task: AnyTask, said: Control) -> Outcome:
             pause = timedelta(seconds=delay)
         case _:
             pause = pause_after(task.options.backoff, job.attempt, said)
-    where = None if said.__traceback__ is None else trace(said)
-    return Failed(job, _told(said), where, pause, fingerprint(said, task.function.__module__))
+    module = task.function.__module__
+    where = None if said.__traceback__ is None else trace(said, module)
+    return Failed(job, _told(said), where, pause, fingerprint(said, module))
 
 
 def _of_returned(job: ClaimedJob, task: AnyTask, result: Any) -> Outcome:

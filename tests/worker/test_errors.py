@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from pgqueue import enqueue, enqueue_many, job
+from pgqueue import Batch, JobContext, enqueue, enqueue_many, job, middleware
 from pgqueue.errors import InvalidJob, UnknownKind
 from tests.sql.verbs import row, rows, value
 from tests.worker.working import attempts, drain, states, until_all, working
@@ -117,6 +117,56 @@ async def test_an_attempt_that_raised_is_recorded_with_its_traceback(dsn, db):
     assert "return 1 / 0" in attempt.traceback
     assert attempt.worker == value(db, "select id from pgqueue.workers")
     assert attempt.started_at <= attempt.finished_at
+
+
+@pytest.mark.parametrize("way", ["async", "sync", "within middleware", "transactional", "of a batch"])
+async def test_a_traceback_starts_where_the_handler_does(dsn, db, way):
+    """What the worker did before is the same for every job and of no use to whoever looks for a bug."""
+    if way == "within middleware":
+
+        @middleware
+        async def around(ctx: JobContext):
+            yield
+
+    def breaks():
+        raise ValueError("broken")
+
+    async def breaks_async():
+        breaks()
+
+    def breaks_batch(items: Batch[int]):
+        breaks()
+
+    options = {"max_attempts": 1}
+    match way:
+        case "sync":
+            enqueue(db, job(**options)(breaks).job())
+        case "of a batch":
+            enqueue(db, job(batch=2, **options)(breaks_batch).job(1))
+        case _:
+            enqueue(db, job(transactional=way == "transactional", **options)(breaks_async).job())
+
+    await drain(dsn)
+
+    traceback = value(db, "select traceback from pgqueue.attempt").splitlines()
+    assert traceback[0].startswith("Traceback")
+    assert traceback[1].endswith(("in breaks", "in breaks_async", "in breaks_batch"))
+    assert traceback[-1].startswith("ValueError: ")
+
+
+async def test_the_traceback_of_an_error_that_is_not_the_handlers_keeps_all(dsn, db):
+    """Else it would be empty, or begin in some library: nobody could tell that the call itself is to blame."""
+
+    @job(max_attempts=1)
+    def takes_none():
+        pass
+
+    takes_none.function = len  # called without what it needs, as only a bug of ours could
+    enqueue(db, takes_none.job())
+
+    await drain(dsn)
+
+    assert "pgqueue/worker/" in value(db, "select traceback from pgqueue.attempt")
 
 
 async def test_an_error_of_ours_that_a_handler_raises_is_an_error_like_any_other(dsn, db):

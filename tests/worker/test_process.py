@@ -165,7 +165,10 @@ async def test_however_it_fails_only_its_own_attempt_does(dsn, db, how, said, tr
     assert states(db) == ["failed", "completed"]
     ((_, told),) = attempts(db, value(db, "select min(id) from pgqueue.jobs"))
     assert told.startswith(said)
-    assert traceback is None or traceback in value(db, "select traceback from pgqueue.attempt")
+    if traceback is not None:
+        noted = value(db, "select traceback from pgqueue.attempt")
+        assert noted.splitlines()[1].endswith("in fails_in_process")
+        assert traceback in noted
 
 
 async def test_what_it_says_of_its_job_is_heard(dsn, db):
