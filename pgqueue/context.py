@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ParamSpec, overload
 
 from pgqueue.errors import AttemptCancelled, ConfigurationError, JobTimeout
 from pgqueue.resources import Resources
 from pgqueue.teller import JobLogger
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class JobContext:
         """What a transactional handler writes on, so that it is committed together with the job's completion.
 
         A psycopg `AsyncConnection` if the handler is async, else a `Connection`, in a transaction that only the worker
-        may end. Raises `ConfigurationError` in any other handler.
+        may end. Which of them a type checker cannot tell; a parameter annotated with the one it is, beside the context,
+        is handed the same connection. Raises `ConfigurationError` in any other handler.
         """
         if self._connection is None:
             raise ConfigurationError(
@@ -73,6 +76,14 @@ class JobContext:
         """
         self.log.progress(fraction, message)
 
+    @overload
+    def once(self, key: str, /) -> Any: ...
+    @overload
+    def once(
+        self, key: str, function: Callable[P, Awaitable[Any]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[Any]: ...
+    @overload
+    def once(self, key: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any: ...
     def once(self, key: str, function: Callable[..., Any] | None = None, /, *args: Any, **kwargs: Any) -> Any:
         """A step that this job takes once, over all its attempts. Awaited in an async handler, direct in a sync one.
 

@@ -88,6 +88,10 @@ class JobInfo:
     """What the handler returned; None for nothing."""
     timeout: timedelta | None
     """Longest run time of one attempt; None: as the handler says."""
+    expires_at: datetime | None
+    """Not started after this moment; None: never too late."""
+    unique_key: str | None
+    """The key it was enqueued under; None for none."""
     progress: float | None
     """How far its last attempt has come, 0 to 1, by its own account; None if it does not say."""
     progress_message: str | None

@@ -41,6 +41,10 @@ def check_kind(value: object, what: str = "job kind") -> None:
 
 def check_queue(value: object) -> None:
     """Refuses what is no queue name."""
+    if isinstance(name := getattr(value, "name", None), str):  # a Queue, whose other options are handlers' defaults
+        raise InvalidJob(
+            f"queue {show(value)} is a {type(value).__name__}, and a job takes the name: queue={show(name)}"
+        )
     check_name("queue name", value, _NOT_QUEUE, 63, "letters, digits, '.', '_', '-'")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import typing
 from collections.abc import Callable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
@@ -22,7 +23,7 @@ from pgqueue.handed import Connection, check_handed
 from pgqueue.hygiene import Watch, watches
 from pgqueue.job import Job, show
 from pgqueue.options import JobOptions, TaskOptions
-from pgqueue.versions import Versions
+from pgqueue.versions import Versions, note
 
 P = ParamSpec("P")
 """Arguments of a job."""
@@ -50,13 +51,15 @@ class Task(Generic[P, C, R]):
         self.options = options
         self.name = options.name
         self.where = f"{function.__module__}.{function.__qualname__}"
+        self.imported = getattr(sys.modules.get(function.__module__), "__spec__", None)
+        """Tells one import of its module from the next; None for what was not imported."""
         self.backoff = options.backoff
         """Pauses between attempts; None for the worker's default."""
         self.timeout = options.timeout
         """Seconds one attempt may run unless its job says otherwise; None for no limit."""
         self.is_async = inspect.iscoroutinefunction(function)
         self._versions = Versions(options.version, options.upcasters)
-        self._meta = self._versions.meta
+        self._meta = note(options.version)
         one: Callable[..., Any] = function
         self.takes_batch: str | None = None
         """Which parameter takes the batch; None if it takes the arguments of one job."""
@@ -205,11 +208,35 @@ def _hook(task: Task[..., ..., Any], given: Callable[..., Any]) -> Task[..., ...
 
 def _register(kind: str, task: Task[..., ..., Any]) -> None:
     before = registry.get(kind)
-    if before is not None and before.where != task.where:
+    if before is not None and (before.where != task.where or _hides(task, before)):
         raise ConfigurationError(
-            f"two functions are registered as {kind!r}: {before.where} and {task.where}; give one of them name=…"
+            f"two functions are registered as {kind!r}: {_place(before)} and {_place(task)}; give one of them name=…"
         )
     registry[kind] = task
+
+
+def _hides(task: Task[..., ..., Any], before: Task[..., ..., Any]) -> bool:
+    """Whether one import of a module defines both, so that the first could never be called.
+
+    A reload executes the module anew, and gives it a new spec first. What has none is typed in line by line, and a
+    function inside of another is made as often as that is called: there the last one counts.
+    """
+    return (
+        task.imported is not None
+        and task.imported is before.imported
+        and "<locals>" not in task.where
+        and _code(task) is not _code(before)
+    )
+
+
+def _place(task: Task[..., ..., Any]) -> str:
+    code = _code(task)
+    return task.where if code is None else f"{task.where} (line {code.co_firstlineno})"
+
+
+def _code(task: Task[..., ..., Any]) -> Any:
+    """The code below the function's other decorators, which may share theirs."""
+    return getattr(inspect.unwrap(task.function), "__code__", None)
 
 
 def _check_function(function: object) -> None:

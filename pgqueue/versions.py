@@ -25,6 +25,11 @@ Upcaster = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Takes arguments of one version, as JSON holds them, and returns those of the next."""
 
 
+def note(version: int) -> dict[str, Any] | None:
+    """The meta data of a job whose arguments are of that version; None for none."""
+    return {KEY: version} if version > 1 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Versions:
     """The versions of a handler's arguments.
@@ -59,11 +64,6 @@ class Versions:
                     f"the upcaster from version {version} is {show(upcaster)}; give a plain function that takes and "
                     f"returns a dict"
                 )
-
-    @property
-    def meta(self) -> dict[str, Any] | None:
-        """What a job made now notes; None for nothing."""
-        return {KEY: self.current} if self.current > 1 else None
 
     def upcast(self, name: str, payload: str, meta: str | None) -> str:
         """A job's arguments as the current version has them.

@@ -9,42 +9,50 @@ import typer
 from pgqueue import client
 from pgqueue.cli import arguments, show
 from pgqueue.cli.database import Dsn, Embedded, connected
+from pgqueue.cli.job_options import Args, Kind, MaxAttempts, Priority, Queue, Timeout
 from pgqueue.errors import ConfigurationError
 from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from pgqueue.unique import OnConflict, Unique, Until
+from pgqueue.versions import NEWEST, note
+
+Version = Annotated[
+    int, typer.Option(metavar="N", min=1, max=NEWEST, help="Version of the arguments, as @job(version=…) has it.")
+]
+RunAt = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Not before: ISO 8601 with a time zone, 2026-01-31T12:00Z. Default: now."),
+]
+Delay = Annotated[float | None, typer.Option(metavar="SECONDS", help="Not before so long from now.")]
+ExpiresIn = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Do not start it later than so long after it may start.")
+]
+UniqueKey = Annotated[
+    str | None, typer.Option(metavar="KEY", help="Add nothing while another job of the kind holds this key.")
+]
+HeldUntil = Annotated[
+    Until | None, typer.Option(help="How long it holds the key. Default: finished; with --within, neither.")
+]
+Within = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="It holds the key for so long, also when it is done.")
+]
+Conflict = Annotated[OnConflict, typer.Option(help="What becomes of a waiting job that holds the key.")]
 
 
 def enqueue(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="Name of the handler.", show_default=False)],
-    args: Annotated[str, typer.Option("--args", metavar="JSON", help="Its keyword arguments, a JSON object.")] = "{}",
-    queue: Annotated[str, typer.Option(metavar="NAME", help="Queue to put it in.")] = DEFAULT_QUEUE,
-    priority: Annotated[int, typer.Option(metavar="0…9", help="0 is first, 9 is last.")] = DEFAULT_PRIORITY,
-    run_at: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Not before: ISO 8601 with a time zone, 2026-01-31T12:00Z. Default: now."),
-    ] = None,
-    delay: Annotated[float | None, typer.Option(metavar="SECONDS", help="Not before so long from now.")] = None,
-    max_attempts: Annotated[
-        int, typer.Option(metavar="N", help="The attempt after which a failure is final.")
-    ] = DEFAULT_MAX_ATTEMPTS,
-    timeout: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Longest run time of one attempt. Default: as the handler says."),
-    ] = None,
-    expires_in: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Do not start it later than so long after it may start.")
-    ] = None,
-    unique_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Add nothing while another job of the kind holds this key.")
-    ] = None,
-    until: Annotated[
-        Until | None, typer.Option(help="How long it holds the key. Default: finished; with --within, neither.")
-    ] = None,
-    within: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="It holds the key for so long, also when it is done."),
-    ] = None,
-    on_conflict: Annotated[OnConflict, typer.Option(help="What becomes of a waiting job that holds the key.")] = "keep",
+    kind: Kind,
+    args: Args = "{}",
+    version: Version = 1,
+    queue: Queue = DEFAULT_QUEUE,
+    priority: Priority = DEFAULT_PRIORITY,
+    run_at: RunAt = None,
+    delay: Delay = None,
+    max_attempts: MaxAttempts = DEFAULT_MAX_ATTEMPTS,
+    timeout: Timeout = None,
+    expires_in: ExpiresIn = None,
+    unique_key: UniqueKey = None,
+    until: HeldUntil = None,
+    within: Within = None,
+    on_conflict: Conflict = "keep",
     json: show.Json = False,
     dsn: Dsn = None,
     embedded: Embedded = False,
@@ -66,6 +74,7 @@ def enqueue(
         delay=delay,
         max_attempts=max_attempts,
         timeout=timeout,
+        meta=note(version),
         expires_in=expires_in,
         unique=_unique(unique_key, until, within, on_conflict),
         unique_key=unique_key,

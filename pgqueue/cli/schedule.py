@@ -11,6 +11,7 @@ import typer
 from pgqueue import monitor, scheduling
 from pgqueue.cli import arguments, show
 from pgqueue.cli.database import Dsn, Embedded, connected
+from pgqueue.cli.job_options import Args, Kind, MaxAttempts, Priority, Queue, Timeout
 from pgqueue.cron import Cron
 from pgqueue.errors import ConfigurationError
 from pgqueue.job import DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
@@ -34,6 +35,11 @@ Zone = Annotated[str, typer.Option(metavar="NAME", help="Time zone of the expres
 Start = Annotated[str | None, typer.Option(metavar="TIME", help="No run before: ISO 8601 with a time zone.")]
 End = Annotated[str | None, typer.Option(metavar="TIME", help="No run after.")]
 Most = Annotated[int | None, typer.Option(metavar="N", help="It ends after so many runs. Default: never.")]
+Jitter = Annotated[float | None, typer.Option(metavar="SECONDS", help="Start each job up to so much later, by chance.")]
+Missed = Annotated[str, typer.Option(metavar="skip|once|N", help="What to make up for when nobody was running.")]
+Overlap = Annotated[Literal["allow", "skip", "queue"], typer.Option(help="While the run before is not over.")]
+AnyKind = Annotated[bool, typer.Option("--any-kind", help="Do not ask whether a running worker knows the kind.")]
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -65,35 +71,22 @@ def list_(json: show.Json = False, dsn: Dsn = None, embedded: Embedded = False) 
 @app.command("set", short_help="Make a schedule, or change the one of that name.")
 def set_(
     name: Name,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="Name of the handler.", show_default=False)],
+    kind: Kind,
     cron: Expression = None,
     every: Interval = None,
     tz: Zone = "UTC",
-    args: Annotated[str, typer.Option("--args", metavar="JSON", help="Its keyword arguments, a JSON object.")] = "{}",
-    queue: Annotated[str, typer.Option(metavar="NAME", help="Queue of its jobs.")] = DEFAULT_QUEUE,
-    priority: Annotated[int, typer.Option(metavar="0…9", help="0 is first, 9 is last.")] = DEFAULT_PRIORITY,
-    max_attempts: Annotated[
-        int, typer.Option(metavar="N", help="The attempt after which a failure is final.")
-    ] = DEFAULT_MAX_ATTEMPTS,
-    timeout: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Longest run time of one attempt. Default: as the handler says."),
-    ] = None,
+    args: Args = "{}",
+    queue: Queue = DEFAULT_QUEUE,
+    priority: Priority = DEFAULT_PRIORITY,
+    max_attempts: MaxAttempts = DEFAULT_MAX_ATTEMPTS,
+    timeout: Timeout = None,
     start_at: Start = None,
     end_at: End = None,
     max_runs: Most = None,
-    jitter: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Start each job up to so much later, by chance.")
-    ] = None,
-    missed: Annotated[
-        str, typer.Option(metavar="skip|once|N", help="What to make up for when nobody was running.")
-    ] = "once",
-    overlap: Annotated[
-        Literal["allow", "skip", "queue"], typer.Option(help="While the run before is not over.")
-    ] = "allow",
-    any_kind: Annotated[
-        bool, typer.Option("--any-kind", help="Do not ask whether a running worker knows the kind.")
-    ] = False,
+    jitter: Jitter = None,
+    missed: Missed = "once",
+    overlap: Overlap = "allow",
+    any_kind: AnyKind = False,
     json: show.Json = False,
     dsn: Dsn = None,
     embedded: Embedded = False,
@@ -107,16 +100,10 @@ def set_(
       pgqueue schedule set nightly report --cron '30 2 * * *' --tz Europe/Berlin
       pgqueue schedule set poll fetch --every 5m --overlap skip --args '{"source": "erp"}'
     """
+    given = arguments.json_object(args)
     wanted = Schedule(
         name,
-        Job(
-            kind,
-            arguments.json_object(args),
-            queue=queue,
-            priority=priority,
-            max_attempts=max_attempts,
-            timeout=timeout,
-        ),
+        Job(kind, given, queue=queue, priority=priority, max_attempts=max_attempts, timeout=timeout),
         cron=cron,
         every=_length(every),
         tz=tz,

@@ -30,52 +30,59 @@ class LogLevel(StrEnum):
     error = "error"
 
 
+App = Annotated[
+    str,
+    typer.Option(metavar="MODULE[:OBJECT]", help="Module that defines the jobs; imported first.", show_default=False),
+]
+Queues = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[:SLOTS]",
+        help="Queue to serve, and how many of its jobs run at the same time; may be given several times. "
+        f"Default: {DEFAULT_QUEUE}.",
+    ),
+]
+Concurrency = Annotated[int, typer.Option(metavar="SLOTS", min=1, help="Slots of each queue that names none.")]
+Drain = Annotated[bool, typer.Option("--drain", help="Exit 0 once nothing is left that could run now.")]
+Grace = Annotated[
+    float, typer.Option(metavar="SECONDS", help="How long running jobs may go on after the first signal.")
+]
+MaxJobs = Annotated[int | None, typer.Option(metavar="N", help="Exit 0 after so many. Default: never.")]
+MaxTime = Annotated[float | None, typer.Option(metavar="SECONDS", help="Exit 0 after so long. Default: never.")]
+Poll = Annotated[float, typer.Option(metavar="SECONDS", help="Longest time between looks at a silent queue.")]
+Connections = Annotated[
+    int,
+    typer.Option(metavar="N", help="Most connections that transactional handlers and ctx.once use at the same time."),
+]
+Name = Annotated[
+    str | None, typer.Option(metavar="NAME", help="What it is called in views and logs. Default: HOST:PID.")
+]
+DirectDsn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DSN",
+        envvar="PGQUEUE_DIRECT_DSN",
+        help="The server without its connection pooler, for listening and liveness. Default: --dsn.",
+    ),
+]
+Format = Annotated[LogFormat, typer.Option(help="Log lines on stderr.")]
+Level = Annotated[LogLevel, typer.Option(help="Least important line that is written.")]
+
+
 def worker(
-    app: Annotated[
-        str,
-        typer.Option(
-            metavar="MODULE[:OBJECT]", help="Module that defines the jobs; imported first.", show_default=False
-        ),
-    ],
-    queue: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME[:SLOTS]",
-            help="Queue to serve, and how many of its jobs run at the same time; may be given several times. "
-            f"Default: {DEFAULT_QUEUE}.",
-        ),
-    ] = None,
-    concurrency: Annotated[int, typer.Option(metavar="SLOTS", min=1, help="Slots of each queue that names none.")] = 50,
-    drain: Annotated[bool, typer.Option("--drain", help="Exit 0 once nothing is left that could run now.")] = False,
-    grace: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long running jobs may go on after the first signal.")
-    ] = 30.0,
-    max_jobs: Annotated[int | None, typer.Option(metavar="N", help="Exit 0 after so many. Default: never.")] = None,
-    max_time: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Exit 0 after so long. Default: never.")
-    ] = None,
-    poll: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Longest time between looks at a silent queue.")
-    ] = 30.0,
-    connections: Annotated[
-        int,
-        typer.Option(
-            metavar="N", help="Most connections that transactional handlers and ctx.once use at the same time."
-        ),
-    ] = 10,
-    name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What it is called in views and logs. Default: HOST:PID.")
-    ] = None,
-    direct_dsn: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DSN",
-            envvar="PGQUEUE_DIRECT_DSN",
-            help="The server without its connection pooler, for listening and liveness. Default: --dsn.",
-        ),
-    ] = None,
-    log_format: Annotated[LogFormat, typer.Option(help="Log lines on stderr.")] = LogFormat.text,
-    log_level: Annotated[LogLevel, typer.Option(help="Least important line that is written.")] = LogLevel.info,
+    app: App,
+    queue: Queues = None,
+    concurrency: Concurrency = 50,
+    drain: Drain = False,
+    grace: Grace = 30.0,
+    max_jobs: MaxJobs = None,
+    max_time: MaxTime = None,
+    poll: Poll = 30.0,
+    connections: Connections = 10,
+    name: Name = None,
+    direct_dsn: DirectDsn = None,
+    log_format: Format = LogFormat.text,
+    log_level: Level = LogLevel.info,
     dsn: Dsn = None,
     embedded: Embedded = False,
 ) -> None:

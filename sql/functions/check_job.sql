@@ -73,8 +73,8 @@ begin
         end if;
     end if;
     if p_delay is not null then
-        if p_delay not between interval '-1000 years' and interval '1000 years' then
-            raise exception 'delay % is out of range; use at most 1000 years', p_delay using errcode = 'PQ001';
+        if p_delay not between interval '0' and interval '1000 years' then
+            raise exception 'delay % is out of range; use 0 to 1000 years', p_delay using errcode = 'PQ001';
         end if;
     end if;
     if p_expires_in is not null then

@@ -22,7 +22,8 @@ select
     ) as error,
     null::jsonb as result, j.timeout,
     (select p.fraction from pgqueue.progress p where p.job = j.id and p.claims = j.claims) as progress,
-    (select p.message from pgqueue.progress p where p.job = j.id and p.claims = j.claims) as progress_message
+    (select p.message from pgqueue.progress p where p.job = j.id and p.claims = j.claims) as progress_message,
+    j.expires_at, j.unique_key
 from pgqueue.job j
 union all
 select
@@ -30,7 +31,8 @@ select
     a.started_at, a.finished_at, (select w.name from pgqueue.worker w where w.id = a.worker), a.error,
     case when a.result_until < statement_timestamp() then null else pgqueue.redact(a.result) end, a.timeout,
     (select p.fraction from pgqueue.progress p where p.job = a.id and p.claims = a.claims),
-    (select p.message from pgqueue.progress p where p.job = a.id and p.claims = a.claims)
+    (select p.message from pgqueue.progress p where p.job = a.id and p.claims = a.claims),
+    a.expires_at, a.unique_key
 from pgqueue.job_archive a;
 
 comment on view pgqueue.jobs is 'Every job, live and finished. Columns are a contract: they keep their names, types and order.';
@@ -52,3 +54,5 @@ comment on column pgqueue.jobs.result is 'What the handler returned; null for no
 comment on column pgqueue.jobs.timeout is 'Longest run time of one attempt; null: as the handler says.';
 comment on column pgqueue.jobs.progress is 'How far its current or last attempt has come, 0 to 1, by its own account; null if it does not say.';
 comment on column pgqueue.jobs.progress_message is 'What that attempt said it was doing; null for nothing.';
+comment on column pgqueue.jobs.expires_at is 'Not started after this moment; null: never too late.';
+comment on column pgqueue.jobs.unique_key is 'The key it was enqueued under; null for none.';

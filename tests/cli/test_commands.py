@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -57,6 +58,15 @@ def test_enqueue_takes_every_option(pgqueue, db):
     assert db.execute(found, [when, made["id"]]).fetchone() == (True, 3, 1.5)
     delayed = "select run_at - created_at = '1 hour' from pgqueue.jobs where id = %s"
     assert db.execute(delayed, [later["id"]]).fetchone() == (True,)
+
+
+def test_enqueue_says_of_which_version_the_arguments_are(pgqueue, db):
+    """A worker with newer code brings them up to date; without it they would be taken for the oldest."""
+    pgqueue("enqueue", "charge", "--version", 3)
+    pgqueue("enqueue", "charge", "--version", 1)
+
+    assert db.execute("select meta from pgqueue.job order by id").fetchall() == [({"version": 3},), (None,)]
+    assert "Invalid value for '--version'" in pgqueue("enqueue", "charge", "--version", 0).stderr
 
 
 def test_status_counts(pgqueue, db, dead):
@@ -138,6 +148,16 @@ def test_jobs_show_tells_the_story(pgqueue, dead):
     assert "attempt 2, worker 1, ended " in shown
     assert "      line \\x1b[31m2" in shown
     assert "\x1b" not in shown
+
+
+def test_jobs_show_tells_how_it_expires_and_is_unique(pgqueue, db):
+    """Why it did not start, or was not enqueued a second time."""
+    job = client.enqueue(db, Job("charge", expires_at=datetime(2040, 1, 1, tzinfo=UTC), unique_key="order-7"))
+
+    shown = pgqueue("jobs", "show", job.id).stdout
+
+    assert "expires_at       2040-01-01 00:00:00Z\n" in shown
+    assert "unique_key       order-7\n" in shown
 
 
 def test_jobs_retry_brings_back(pgqueue, db, dead):

@@ -27,6 +27,8 @@ BROKEN = [
     ({"timeout": "0 s"}, "00:00:00", "positive"),
     ({"timeout": "-1 s"}, "-00:00:01", "positive"),
     ({"run_at": "2030-01-01 00:00:00+00", "delay": "1 s"}, "2030", "give one"),
+    ({"delay": "-1 microsecond"}, "-00:00:00.000001", "0 to 1000 years"),
+    ({"delay": "2000 years"}, "2000 years", "0 to 1000 years"),
     ({"meta": [1]}, "array", "object"),
     ({"meta": {"x": "y" * 500_000}}, "meta of noop takes", "65536"),
     ({"expires_at": "2030-01-01 00:00:00+00", "expires_in": "1 s"}, "2030", "give one"),
@@ -86,6 +88,7 @@ def test_enqueue_many_refuses_what_breaks_a_rule_and_names_value_and_rule(db, op
         {"timeout": None},
         {"run_at": None},
         {"delay": None},
+        {"delay": "0 s"},
     ],
 )
 def test_what_is_just_within_a_rule_is_taken(db, option):

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.integration
 
 def test_its_columns_are_a_contract(db):
     """Dashboards and scripts of other people read them. More may come at the end."""
-    assert columns(db, "jobs")[:16] == [
+    assert columns(db, "jobs") == [
         ("id", "bigint"),
         ("queue", "text"),
         ("kind", "text"),
@@ -27,6 +27,10 @@ def test_its_columns_are_a_contract(db):
         ("error", "text"),
         ("result", "jsonb"),
         ("timeout", "interval"),
+        ("progress", "double precision"),
+        ("progress_message", "text"),
+        ("expires_at", "timestamp with time zone"),
+        ("unique_key", "text"),
     ]
 
 
@@ -77,6 +81,16 @@ def test_it_shows_the_last_error_while_the_job_waits_for_its_next_attempt(db):
     fail(db, A, claim(db), "ValueError: second", retry_in="1 hour")
 
     assert job(db, taken.id).error == "ValueError: second"
+
+
+def test_it_shows_how_a_job_expires_and_is_unique_live_and_finished(db):
+    """Why it was not enqueued again, or did not start: without looking into tables that are no contract."""
+    id = enqueue(db, expires_at="2040-01-01 00:00+00", unique_key="order-7")
+    for _ in range(2):
+        assert (job(db, id).expires_at.year, job(db, id).unique_key) == (2040, "order-7")
+        finish(db, A, claim(db))
+
+    assert state(db, id) == "completed"
 
 
 def test_a_job_is_seen_once_whatever_became_of_it(db):

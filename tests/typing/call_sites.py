@@ -104,6 +104,23 @@ async def book(ctx: JobContext, connection: psycopg.AsyncConnection, invoice: in
 def book_on_session(session: Session, invoice: int, *, note: str = "") -> None: ...
 
 
+async def fetch_rate(currency: str) -> float:
+    return 1.0
+
+
+async def steps(ctx: JobContext) -> None:
+    reveal_type(await ctx.once("rate", fetch_rate, "EUR"))  # R: Any
+    reveal_type(ctx.once("rate", fetch_rate, currency="EUR"))  # R: typing.Awaitable[Any]
+    ctx.once("sum", sum, [1, 2])
+    ctx.once("said", lambda: print("said"))
+    ctx.once("mailed")
+    ctx.once("rate", fetch_rate)  # E: call-overload
+    ctx.once("rate", fetch_rate, 5)  # E: call-overload
+    ctx.once("rate", fetch_rate, land="EUR")  # E: call-overload
+    ctx.once("rate", 5)  # E: call-overload
+    ctx.once(5)  # E: call-overload
+
+
 def right() -> None:
     book.job(1)
     book_on_session.job(1, note="x")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgqueue import Job, Secret, SecretWarning
+from pgqueue import Job, Queue, Secret, SecretWarning
 from pgqueue.errors import InvalidJob
 from pgqueue.job import MAX_ARGS_BYTES, seconds
 
@@ -35,6 +35,7 @@ BROKEN = [
     ({"queue": "a:b"}, "'a:b'", "has ':'; use 1 to 63"),
     ({"queue": None}, "None", "is a NoneType, not a str"),
     ({"queue": b"mail"}, "b'mail'", "is a bytes, not a str"),
+    ({"queue": Queue("mail")}, "Queue(name='mail'", "is a Queue, and a job takes the name: queue='mail'"),
     ({"queue": "q" * 5_000_000}, "qqq", "has 5000000 characters"),
     ({"kind": ""}, "''", "is empty; use 1 to 255"),
     ({"kind": "send mail"}, "'send mail'", "a space; use 1 to 255"),

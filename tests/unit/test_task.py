@@ -3,8 +3,11 @@
 import functools
 import inspect
 import json
+import sys
+import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from importlib import import_module, reload
 
 import pytest
 
@@ -301,3 +304,57 @@ def test_a_task_may_have_pauses_of_its_own(backoff):
     def charge() -> None: ...
 
     assert charge.backoff is backoff
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Writes, and writes again, a module of the application; gives its name."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a file may be written twice within a second
+
+    def write(text: str) -> str:
+        path = tmp_path / "shop_of_this_test.py"
+        path.write_text("from pgqueue import job\n" + textwrap.dedent(text))
+        return path.stem
+
+    yield write
+    sys.modules.pop("shop_of_this_test", None)
+
+
+def test_two_functions_of_one_name_in_a_module_are_refused(module):
+    """The first could never be called: its jobs would run the second, of which nobody thought."""
+    name = module("""
+        @job
+        def charge(invoice_id: int) -> None: ...
+
+        @job
+        def charge(order_id: int) -> None: ...
+        """)
+
+    with pytest.raises(ConfigurationError, match=rf"'charge': {name}.charge \(line 3\) and {name}.charge \(line 6\)"):
+        import_module(name)
+
+
+@pytest.mark.parametrize(
+    "again", [reload, lambda module: (sys.modules.pop(module.__name__), import_module(module.__name__))]
+)
+def test_a_module_may_be_loaded_again(module, again):
+    """As development servers and notebooks do, after an edit or not: then the new function counts."""
+    loaded = import_module(module("@job\ndef charge(invoice_id: int) -> int: return 1"))
+    first = find("charge")
+    again(loaded)
+    second = find("charge")
+    module("# edited\n\n@job\ndef charge(order_id: int) -> int: return 2")
+    again(loaded)
+
+    assert first is not second
+    assert find("charge")(5) == 2
+
+
+def test_a_function_may_be_typed_in_again():
+    """In a shell or a cell of a notebook, which are no modules that are imported."""
+    for value in (1, 2):
+        code = f"from pgqueue import job\n@job\ndef charge() -> int: return {value}"
+        exec(code, {"__name__": "__main__ of this test"})
+
+    assert find("charge")() == 2
