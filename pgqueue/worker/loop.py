@@ -21,14 +21,17 @@ import os
 import socket
 import time
 from collections.abc import Coroutine, Set
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+import psycopg
+
+from pgqueue import __version__, calls
 from pgqueue.lifespans import lifespans
 from pgqueue.schedule import declared
 from pgqueue.worker.batching import per_slot
 from pgqueue.worker.bell import Bell
 from pgqueue.worker.calling import Calling
+from pgqueue.worker.connection import pauses
 from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
 from pgqueue.worker.executor import Slot
@@ -136,7 +139,7 @@ class Worker:
             self._direct_dsn,
             self.options,
             self.name,
-            _version(),
+            __version__,
             on_worker=lambda worker: tell(self._arrived, worker),
             on_failure=lambda error: tell(self._failed, error),
             on_trouble=lambda: tell(self._desk.roll_call),
@@ -250,11 +253,21 @@ class Worker:
         stations = self._desk.stations.values()
         while True:
             await self._desk.until(lambda: self._desk.quiet and all(s.went_dry.is_set() for s in stations))
+            await self._follow()
             looks = [station.look() for station in stations]
             self._desk.poke()
             if not any([await look for look in looks]):
                 self._end("nothing is left that could run now")
                 return
+
+    async def _follow(self) -> None:
+        """Lets jobs start that waited for one of ours to be done: the leader's next tick would come too late."""
+        assert self._pool is not None
+        for pause in pauses():
+            with contextlib.suppress(psycopg.Error, OSError):
+                await self._pool.execute(calls.tidy())
+                return
+            await asyncio.sleep(pause)
 
     async def _finish(self, steward: Steward) -> None:
         """Ends in order: running jobs, then reports, then the connections. Always ends, whatever hangs."""
@@ -290,10 +303,3 @@ class Worker:
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
-
-
-def _version() -> str:
-    try:
-        return version("pgqueue-jobs")
-    except PackageNotFoundError:
-        return "unknown"

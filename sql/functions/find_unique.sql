@@ -19,7 +19,7 @@ begin
     from pgqueue.job j
     where j.id in (v_key.job, v_key.waits_for)
         and (j.worker is not null or j.expires_at is null or j.expires_at > clock_timestamp())
-    order by j.id desc                                    -- the one that waits for the other came later
+    order by j.id = v_key.job desc                        -- the one that waits for the other
     limit 1;
     return case
         when v_key.free_at > clock_timestamp() then coalesce(v_id, v_key.job)

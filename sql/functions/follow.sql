@@ -10,6 +10,8 @@ as $$
 --   cancelled, for the one behind it has the latest arguments. So no more than one runs and one waits. Unless that one
 --   was cancelled or expired meanwhile: then there is no later one, and the first goes on.
 --
+--   An older one that pgqueue.retry brought back supersedes nobody: it waits until the other has ended.
+--
 -- Writes    pgqueue.unique_key; pgqueue.job: run_at, or → pgqueue.job_archive as cancelled.
 -- Locks     the keys' rows and the jobs', skipping locked ones; as pgqueue.wake.
 -- Called by pgqueue/worker/leader.py, by the leader, when pgqueue.duties says so.
@@ -22,7 +24,9 @@ begin
         select u.*
         from pgqueue.unique_key u
         where u.waits_for is not null
-            and not exists (select from pgqueue.job j where j.id = u.waits_for and j.worker is not null)
+            and not exists (
+                select from pgqueue.job j where j.id = u.waits_for and (j.worker is not null or u.job < u.waits_for)
+            )
         order by u.waits_for
         limit p_limit
         for update of u skip locked

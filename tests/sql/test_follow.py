@@ -4,7 +4,7 @@ import pytest
 
 from tests.sql.bells import heard, listener
 from tests.sql.keys import expire, find, follow, pass_expiry, release_key, running, unique
-from tests.sql.verbs import A, B, cancel, claim, fail, finish, ids, live, release, state, value, values
+from tests.sql.verbs import A, B, cancel, claim, fail, finish, ids, live, release, retry, state, value, values
 
 pytestmark = pytest.mark.integration
 
@@ -177,3 +177,71 @@ def test_releasing_the_key_lets_the_waiting_one_start(db):
     assert release_key(db) == second.id
 
     assert ids(claim(db, B, 9)) == [second.id]
+
+
+def brought_back(db):
+    """A dead letter of the key that is retried while a later job of it runs; both, in this order."""
+    first = latest(db, 1)
+    fail(db, A, [running(db)])
+    latest(db, 2)
+    taken = running(db)
+    retry(db, first.id)
+    return first, taken
+
+
+@pytest.mark.parametrize("pause", [None, "0"])
+def test_one_that_is_brought_back_waits_until_the_later_one_has_ended(db, sessions, pause):
+    """Never two at a time; and it has older arguments, so it supersedes nobody."""
+    first, taken = brought_back(db)
+    assert (follow(db), claim(db, B, 9)) == (0, [])
+    if pause is not None:
+        fail(db, A, [taken], retry_in=pause)
+        assert follow(db) == 0
+        taken = running(db)
+    finish(db, A, [taken])
+    sleeper = listener(sessions, parked="default")
+
+    assert follow(db) == 1
+
+    assert heard(sleeper, db) == ["default"]
+    assert ids(claim(db, B, 9)) == [first.id]
+    assert state(db, taken.id) == "completed"
+
+
+def test_one_that_is_brought_back_and_waits_gets_the_latest_arguments(db):
+    """It is the one that waits, as any other."""
+    first, taken = brought_back(db)
+
+    assert find(db) == first.id
+    assert latest(db, 3) == (first.id, False)
+
+    finish(db, A, [taken])
+    follow(db)
+    assert running(db).args == {"n": 3}
+
+
+def test_when_one_that_was_brought_back_is_cancelled_the_running_one_holds_the_key(db):
+    """As ever."""
+    first, taken = brought_back(db)
+    cancel(db, first.id)
+
+    assert find(db) == taken.id
+    third = latest(db, 3)
+    assert third.created
+    finish(db, A, [taken])
+    follow(db)
+    assert ids(claim(db, B, 9)) == [third.id]
+
+
+def test_one_that_is_brought_back_while_another_waits_starts_without_the_key(db):
+    """The key stays with the one that has the latest arguments, and a retry never fails because of a key."""
+    first = latest(db, 1)
+    fail(db, A, [running(db)])
+    latest(db, 2)
+    running(db)
+    third = latest(db, 3)
+
+    retry(db, first.id)
+
+    assert find(db) == third.id
+    assert ids(claim(db, B, 9)) == [first.id]

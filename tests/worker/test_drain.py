@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pgqueue import Backoff, enqueue, enqueue_many, job
+from pgqueue import Backoff, Unique, enqueue, enqueue_many, job
 from tests.sql.verbs import state, value
 from tests.worker.working import NEVER, drain, states, until, work
 
@@ -72,6 +72,25 @@ async def test_a_retry_without_pause_is_part_of_it(dsn, db):
     await drain(dsn, queues={"default": 1})
 
     assert states(db) == ["completed"]
+
+
+async def test_a_job_that_waits_for_another_of_its_key_is_part_of_it(dsn, db):
+    """It could run now that the other is done, and the leader, who lets it, looks once a second."""
+    seen = []
+
+    @job(unique=Unique(by=(), on_conflict="latest"))
+    async def publish(price: int):
+        seen.append(price)
+        if price == 1:
+            enqueue(db, publish.job(2))
+            enqueue(db, publish.job(3))
+
+    enqueue(db, publish.job(1))
+
+    await drain(dsn)
+
+    assert seen == [1, 3]
+    assert states(db) == ["completed", "completed"]
 
 
 async def test_jobs_that_another_worker_runs_are_not_waited_for(dsn, db, noop):
