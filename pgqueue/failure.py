@@ -50,6 +50,11 @@ def hook_of(kind: str) -> str:
     return f"{kind}:on_failed"
 
 
+def is_hook(kind: str) -> bool:
+    """Whether it is the kind of some kind's hook."""
+    return kind.endswith(":on_failed")
+
+
 def check_hook(given: object) -> None:
     """Refuses what cannot be a hook: it takes the failure, after the context if it wants that."""
     if not callable(given) or isinstance(given, type):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import psycopg
 import typer
@@ -11,7 +13,11 @@ import typer
 from pgqueue.cli import application
 from pgqueue.cli.database import Dsn, Embedded, database, fail_to_connect
 from pgqueue.errors import ConfigurationError
+from pgqueue.failure import is_hook
 from pgqueue.job import DEFAULT_QUEUE
+from pgqueue.task import registry
+
+log: Final = logging.getLogger("pgqueue.worker")
 
 
 class LogFormat(StrEnum):
@@ -111,6 +117,7 @@ def worker(
         direct_dsn=direct_dsn,
     )
     application.load(app)
+    _hint(options.queues)
     with database(dsn, embedded) as found:
         if embedded:
             from pgqueue import migrations
@@ -121,6 +128,14 @@ def worker(
         except psycopg.OperationalError as error:
             fail_to_connect(error)
     raise typer.Exit(code)
+
+
+def _hint(served: Mapping[str, int]) -> None:
+    """Tells who has forgotten --queue: else nothing would happen, and nobody say why."""
+    queues = {task.options.queue for kind, task in registry.items() if not is_hook(kind)}
+    if queues.isdisjoint(served):
+        wanted = " ".join(f"--queue {queue}" for queue in sorted(queues))
+        log.warning("the jobs of this application go to other queues, unless they say otherwise; give %s", wanted)
 
 
 def slots(queues: list[str], concurrency: int) -> dict[str, int]:

@@ -112,7 +112,9 @@ class Worker:
         if self._stop.is_set():
             self._hurry.set()
             return
-        log.info("worker stopping", extra=fields(worker=self.name, running=self._desk.running))
+        running, grace = self._desk.running, self.options.grace
+        told = f": a second signal, or {grace:g} s, and what still runs is given back" if running else ""
+        log.info(f"worker stopping{told}", extra=fields(worker=self.name, running=running))
         self._stop.set()
 
     async def _prepare(self) -> bool:

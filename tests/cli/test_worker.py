@@ -62,6 +62,20 @@ def test_it_works_what_is_there_and_ends(app, db, process):
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("hook", ["", ", on_failed=print"])
+def test_who_forgot_the_queues_is_told(tmp_path, process, hook):
+    """Nothing would happen, and nothing say why."""
+    (tmp_path / "myjobs.py").write_text(f"from pgqueue import job\n@job(queue='billing'{hook})\ndef charge(): ...\n")
+
+    code, _, log = ended(process("worker", "--app", "myjobs", "--drain"))
+    assert code == 0, log
+    assert "go to other queues, unless they say otherwise; give --queue billing" in log
+
+    _, _, log = ended(process("worker", "--app", "myjobs", "--drain", "--queue", "mail", "--queue", "billing"))
+    assert "other queues" not in log
+
+
+@pytest.mark.integration
 def test_its_log_can_be_json(app, db, process):
     """One object a line, with the job's id, kind, attempt and worker."""
     job = client.enqueue(db, Job("burst", max_attempts=1))
@@ -86,7 +100,9 @@ def test_a_signal_lets_running_jobs_finish(app, db, process, tmp_path):
         assert worker.poll() is None, worker.communicate()
     (app / "go").write_text("")
 
-    assert ended(worker)[0] == 0
+    code, _, log = ended(worker)
+    assert code == 0
+    assert "worker stopping: a second signal, or 30 s, and what still runs is given back" in log
     assert db.execute("select state from pgqueue.jobs").fetchall() == [("completed",)]
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.sql.contract import columns
-from tests.sql.verbs import A, cancel, claim, enqueue, enqueue_many, fail, finish, row, rows
+from tests.sql.verbs import A, cancel, claim, enqueue, enqueue_many, fail, finish, row, rows, value
 
 pytestmark = pytest.mark.integration
 
@@ -60,8 +60,8 @@ def test_the_age_is_that_of_the_ready_job_that_is_due_for_longest(db):
     enqueue(db, delay="1 hour")
     assert row(db, "select oldest_ready_age as age from pgqueue.queue_stats").age is None
 
-    enqueue(db, delay="-1 hour")
-    enqueue(db, delay="-1 minute")
+    for ago in ("1 hour", "1 minute"):
+        enqueue(db, run_at=value(db, "select clock_timestamp() - %s::interval", [ago]))
 
     age = row(db, "select oldest_ready_age as age from pgqueue.queue_stats").age
     assert timedelta(hours=1) <= age < timedelta(hours=2)
