@@ -2,7 +2,8 @@
 #
 #   make demo     the whole queue at work in 20 seconds, on a Postgres of its own
 #   make test     all tests, on real Postgres (tests/servers.py says which)
-#   make chaos    ten minutes of faults, and a ledger that must agree with the record (CHAOS_MINUTES=…, CHAOS_SEED=…)
+#   make chaos    ten minutes of faults, and a ledger that must agree with the record (CHAOS_MINUTES=…, CHAOS_SEED=…);
+#                 and a server that is away for a minute (CHAOS_AWAY_SECONDS=…)
 #   make lint     style, types, import contracts
 #   make docs     the documentation as a web site, in site/
 #   make bench    every figure of benchmarks/README.md, measured again; half an hour (bench-smoke: does it still run?)
@@ -16,6 +17,7 @@ BIN := $(VENV)/bin
 TEST_ARGS ?=
 CHAOS_MINUTES ?= 10
 CHAOS_SEED ?=
+CHAOS_AWAY_SECONDS ?= 60
 
 # One stamp for each set of extras, newer than pyproject.toml once it is installed. They share the environment and
 # only ever add to it.
@@ -32,7 +34,8 @@ test: $(DEV)
 	$(BIN)/python -m pytest -n auto $(TEST_ARGS)
 
 chaos: $(DEV)
-	PGQUEUE_CHAOS_MINUTES=$(CHAOS_MINUTES) PGQUEUE_CHAOS_SEED=$(CHAOS_SEED) $(BIN)/python -m pytest -m chaos
+	PGQUEUE_CHAOS_MINUTES=$(CHAOS_MINUTES) PGQUEUE_CHAOS_SEED=$(CHAOS_SEED) PGQUEUE_CHAOS_AWAY_SECONDS=$(CHAOS_AWAY_SECONDS) \
+		$(BIN)/python -m pytest -m chaos
 
 demo: $(DEMO)
 	$(BIN)/pgqueue demo

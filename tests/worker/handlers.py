@@ -1,6 +1,7 @@
 """Handlers for workers in processes of their own. They tell the test what they do by rows in its table `ledger`."""
 
 import asyncio
+import ctypes
 import os
 import time
 
@@ -29,6 +30,26 @@ async def waits(context: JobContext, seconds: float = 60):
     note(context, "begin")
     await asyncio.sleep(seconds)
     note(context, "end")
+
+
+@job
+async def sleeps(seconds: float) -> int:
+    await asyncio.sleep(seconds)
+    return os.getpid()
+
+
+@job
+def sleeps_sync(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@job
+def holds_pythons_lock(context: JobContext, seconds: int) -> int:
+    """As an extension module that does not release it: no thread of the process runs meanwhile."""
+    note(context, "begin")
+    ctypes.PyDLL(None).sleep(seconds)
+    return os.getpid()
 
 
 @job
