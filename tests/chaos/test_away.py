@@ -14,11 +14,9 @@ from typing import Final
 import psycopg
 import pytest
 
-from pgqueue import enqueue_many
-from pgqueue.task import registry
+from pgqueue import Job, enqueue_many
 from tests.install import install_schema
 from tests.sql.verbs import value, values
-from tests.worker import handlers
 from tests.worker.process import LEDGER, Process, process
 from tests.worker.server import own_server
 from tests.worker.working import until, worker_ids
@@ -31,11 +29,10 @@ HELD_SECONDS: Final = 35
 """Longer than a worker behind a pooler has, whose beats are all that is known of it."""
 
 
-async def test_a_server_that_is_away_for_long_costs_a_worker_nothing(own_registry):
+async def test_a_server_that_is_away_for_long_costs_a_worker_nothing():
     """A major upgrade, a machine that has to be moved. What runs runs on, and is reported when the server is back,
     whether it ended meanwhile or not; the log says once for each connection what is wrong and once that it is over; and
     the machine is left to the others."""
-    registry.update({task.name: task for task in (handlers.sleeps, handlers.sleeps_sync)})
     seconds = float(os.environ.get("PGQUEUE_CHAOS_AWAY_SECONDS") or 20)
     during, beyond = seconds / 2, seconds + 5
     with own_server() as server:
@@ -43,8 +40,8 @@ async def test_a_server_that_is_away_for_long_costs_a_worker_nothing(own_registr
         install_schema(server.dsn)
         with process(server.dsn, queues={"default": SLOTS}, poll=1000) as worker:
             with psycopg.connect(server.dsn, autocommit=True) as db:
-                tasks = (handlers.sleeps, handlers.sleeps_sync)
-                enqueue_many(db, [task.job(length) for task in tasks for length in (during, beyond)])
+                sleeps = [(kind, length) for kind in ("sleeps", "sleeps_sync") for length in (during, beyond)]
+                enqueue_many(db, [Job(kind, {"seconds": length}) for kind, length in sleeps])
                 await until(lambda: value(db, "select count(*) from pgqueue.jobs where state = 'running'") == 4)
                 registered = worker_ids(db)
             await asyncio.to_thread(server.stop)
@@ -68,12 +65,11 @@ async def test_a_server_that_is_away_for_long_costs_a_worker_nothing(own_registr
     assert burned < 0.05 * elapsed + 0.5
 
 
-async def test_a_handler_that_holds_pythons_lock_does_not_make_its_worker_look_dead(dsn, db, own_registry):
+async def test_a_handler_that_holds_pythons_lock_does_not_make_its_worker_look_dead(dsn, db):
     """A regular expression that backtracks, an extension module: nobody beats meanwhile, but the lock is held. Another
     worker leads and looks. Neither the job nor its neighbour is run twice."""
     db.execute(LEDGER)
-    registry.update({task.name: task for task in (handlers.sleeps, handlers.holds_pythons_lock)})
-    enqueue_many(db, [handlers.sleeps.job(5), handlers.holds_pythons_lock.job(HELD_SECONDS)])
+    enqueue_many(db, [Job("sleeps", {"seconds": 5}), Job("holds_pythons_lock", {"seconds": HELD_SECONDS})])
     with process(dsn, queues={"other": 1}):
         await until(lambda: len(worker_ids(db)) == 1)
         with process(dsn, queues={"default": 2}) as worker:

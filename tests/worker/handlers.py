@@ -5,14 +5,8 @@ import ctypes
 import os
 import time
 
-import psycopg
-
 from pgqueue import JobContext, job
-
-
-def note(context: JobContext, event: str) -> None:
-    with psycopg.connect(os.environ["PGQUEUE_DSN"], autocommit=True) as db:
-        db.execute("insert into ledger (job, pid, event) values (%s, %s, %s)", [context.id, os.getpid(), event])
+from tests.worker.process import note
 
 
 @job

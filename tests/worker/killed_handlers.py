@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from pgqueue import JobContext, job
-from tests.worker.handlers import note
+from tests.worker.process import note
 
 EFFECT = "insert into effect values (%s, %s)"
 FOR_EVER_SECONDS = 3600
