@@ -109,6 +109,7 @@ set local check_function_bodies = off;
 \ir functions/rescue.sql
 \ir functions/expire.sql
 \ir functions/follow.sql
+\ir functions/end_waiting.sql
 \ir functions/maintain.sql
 \ir functions/forget_keys.sql
 \ir functions/make_day.sql

@@ -37,19 +37,7 @@ begin
         return 'asked';
     end if;
 
-    with gone as (
-        delete from pgqueue.job j where j.id = cancel.id returning j.*
-    )
-    insert into pgqueue.job_archive_ended (
-        id, run_at, created_at, finished_at, claims, priority, attempt, max_attempts, state, queue, kind, args, timeout,
-        error, expires_at, unique_key, meta
-    )
-    select
-        g.id, g.run_at, g.created_at, clock_timestamp(), g.claims, g.priority, g.attempt, g.max_attempts, 'cancelled',
-        g.queue, g.kind, g.args, g.timeout, cancel.reason,
-        g.expires_at, g.unique_key, g.meta
-    from gone g;
-    perform pgqueue.ring_finished(array[cancel.id]);
+    perform pgqueue.end_waiting(array[cancel.id], 'cancelled', cancel.reason);
     return 'cancelled';
 end;
 $$;

@@ -15,37 +15,19 @@ as $$
 -- Locks     the rows it moves; skips locked ones. As pgqueue.ring_finished.
 -- Called by pgqueue/worker/leader.py, by the leader, when pgqueue.duties says so.
 declare
-    v_now   constant timestamptz := clock_timestamp();
-    v_ids   bigint[];
+    v_now constant timestamptz := clock_timestamp();
+    v_ids bigint[];
 begin
-    with gone as (
-        delete from pgqueue.job j
-        where j.ctid = any (array(
-            select d.ctid
-            from pgqueue.job d
-            where d.expires_at <= v_now and d.worker is null
-            order by d.expires_at
-            limit p_limit
-            for update skip locked
-        ))
-        returning j.*
-    ),
-    kept as (
-        insert into pgqueue.job_archive_ended (
-            id, run_at, created_at, finished_at, claims, priority, attempt, max_attempts, state, queue, kind, args, timeout,
-            error, expires_at, unique_key, meta
-        )
-        select
-            g.id, g.run_at, g.created_at, v_now, g.claims, g.priority, g.attempt, g.max_attempts, 'expired', g.queue, g.kind,
-            g.args, g.timeout, (select a.error from pgqueue.attempt a where a.job = g.id order by a.claims desc limit 1),
-            g.expires_at, g.unique_key, g.meta
-        from gone g
-        returning job_archive_ended.id
-    )
-    select coalesce(array_agg(k.id), '{}') into v_ids from kept k;
-
+    v_ids := array(
+        select j.id
+        from pgqueue.job j
+        where j.expires_at <= v_now and j.worker is null
+        order by j.expires_at
+        limit p_limit
+        for update skip locked
+    );
     if cardinality(v_ids) > 0 then
-        perform pgqueue.ring_finished(v_ids);
+        perform pgqueue.end_waiting(v_ids, 'expired');
     end if;
     return cardinality(v_ids);
 end;

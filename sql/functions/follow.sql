@@ -54,20 +54,10 @@ begin
             continue;
         end if;
 
-        with gone as (
-            delete from pgqueue.job j where j.id = v_key.waits_for returning j.*
-        )
-        insert into pgqueue.job_archive_ended (
-            id, run_at, created_at, finished_at, claims, priority, attempt, max_attempts, state, queue, kind, args,
-            timeout, error, expires_at, unique_key, meta
-        )
-        select
-            g.id, g.run_at, g.created_at, clock_timestamp(), g.claims, g.priority, g.attempt, g.max_attempts,
-            'cancelled', g.queue, g.kind, g.args, g.timeout,
-            format('superseded by job %s of the same unique key', v_key.job), g.expires_at, g.unique_key, g.meta
-        from gone g;
-        if found then
-            perform pgqueue.ring_finished(array[v_key.waits_for]);
+        if v_key.waits_for = any (v_waiting) then
+            perform pgqueue.end_waiting(
+                array[v_key.waits_for], 'cancelled', format('superseded by job %s of the same unique key', v_key.job)
+            );
         end if;
 
         update pgqueue.unique_key u set waits_for = null, run_at = null where u.scope = v_key.scope and u.key = v_key.key;

@@ -13,7 +13,7 @@ as $$
 -- Writes    nothing; sends notifications on channel pgqueue_results: 'id,id,…', or '*' for so many that it is cheaper
 --           to look at all that one waits for.
 -- Locks     gate of '@results' shared until the transaction ends; parked for an instant.
--- Called by finish, fail, abandon, cancel, expire, follow.
+-- Called by finish, fail, abandon, end_waiting.
 declare
     v_key   constant integer := hashtext('@results');
     v_chunk constant integer := 390;          -- ids of 19 digits and a comma: a payload has fewer than 8,000 bytes

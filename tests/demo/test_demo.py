@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from pgqueue.cli.demo import proof
+from pgqueue.cli.demo.command import again
 
 pytestmark = pytest.mark.integration
 
@@ -112,3 +113,20 @@ def test_two_demos_do_not_share_a_database(start, empty_dsn):
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "another demo is running on this database" in errors
+
+
+@pytest.mark.parametrize(
+    ("called", "told"), [(".venv/bin/pgqueue", ".venv/bin/pgqueue"), ("__main__.py", f"{sys.executable} -m pgqueue")]
+)
+def test_its_last_line_can_be_typed_where_nothing_is_on_the_path(tmp_path, monkeypatch, called, told):
+    """As `make demo` leaves a newcomer."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [called, "demo"])
+    script = tmp_path / ".venv" / "bin" / "pgqueue"
+    script.parent.mkdir(parents=True)
+    script.touch(mode=0o755)
+    assert again() == told
+
+    (tmp_path / "pgqueue").touch(mode=0o755)
+    assert again() == "pgqueue"

@@ -51,6 +51,7 @@ def test_every_test_file_of_a_verb_is_found_by_its_name(file):
         "unpark": "park",
         "check_worker": "exchange",
         "refuse_state": "cancel",
+        "end_waiting": "cancel",
         "check_schedule": "schedule",
         "pause_schedule": "schedule",
         "resume_schedule": "schedule",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -52,9 +54,16 @@ def demo(
         found = stack.enter_context(database(dsn, embedded=dsn is None))
         proven = play(found, place, show.console())
         if dsn is None:
-            typer.echo("\nLook around: pgqueue status --embedded, pgqueue jobs list --embedded --state failed")
+            typer.echo(f"\nLook around: {again()} status --embedded, {again()} jobs list --embedded --state failed")
     if not proven:
         raise typer.Exit(OPERATION)
+
+
+def again() -> str:
+    """What to type for `pgqueue`: `make demo` puts nothing on the path."""
+    if shutil.which("pgqueue"):
+        return "pgqueue"
+    return sys.argv[0] if os.access(sys.argv[0], os.X_OK) else f"{sys.executable} -m pgqueue"
 
 
 def _interrupted(*_: Any) -> NoReturn:
