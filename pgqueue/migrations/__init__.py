@@ -140,7 +140,8 @@ def _migrate(session: Session, lock_timeout: float) -> Migrated:
         with _settings(session, lock_timeout):
             session.run(render.body(before))
     after = head()
-    logger.info("schema pgqueue: %s → %s", before or "nothing", after)
+    if after != before:
+        logger.info("schema pgqueue: %s → %s", before or "nothing", after)
     return Migrated(before, after)
 
 

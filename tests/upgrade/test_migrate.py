@@ -49,8 +49,9 @@ def start_replica(dsn):
     )
 
 
-def test_again_changes_nothing(empty_dsn, dump):
-    """Each deployment runs it: no table is touched, not even its entry in the catalog."""
+def test_again_changes_nothing(empty_dsn, dump, caplog):
+    """Each deployment runs it: no table is touched, not even its entry in the catalog. Nor does the log say so."""
+    caplog.set_level("INFO", "pgqueue")
     assert migrations.migrate(empty_dsn) == migrations.Migrated(before=None, after=SCHEMA_REVISION)
     with psycopg.connect(empty_dsn) as connection:
         tables, before = connection.execute(TABLES).fetchall(), dump(empty_dsn)
@@ -60,6 +61,7 @@ def test_again_changes_nothing(empty_dsn, dump):
     with psycopg.connect(empty_dsn) as connection:
         assert connection.execute(TABLES).fetchall() == tables
     assert dump(empty_dsn) == before
+    assert caplog.messages == [f"schema pgqueue: nothing → {SCHEMA_REVISION}"]
 
 
 def test_jobs_survive(db, dsn):
