@@ -46,7 +46,7 @@ def app(tmp_path):
 
 def ended(process):
     """Exit code, stdout and stderr of a process, once it has ended."""
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=60)
     return process.returncode, stdout, stderr
 
 

@@ -22,6 +22,8 @@ import psycopg
 from pgqueue import JobContext
 
 ROOT = Path(__file__).parents[2]
+ENDS_WITHIN_SECONDS = 45
+"""Far more than it takes, even on a machine that is busy with other things."""
 LEDGER = """create table ledger (
     job bigint, pid integer, event text, at timestamptz not null default clock_timestamp()
 )"""
@@ -57,7 +59,7 @@ class Process:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
-    def ended(self, within: float) -> int:
+    def ended(self, within: float = ENDS_WITHIN_SECONDS) -> int:
         """Its exit code, minus the signal that ended it. within: seconds."""
         return self._process.wait(within)
 

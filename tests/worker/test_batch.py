@@ -185,14 +185,14 @@ async def test_a_timeout_is_of_the_whole_batch(dsn, db, kind):
         await asyncio.sleep(60)
 
     task = job(name="index", batch=10, timeout=60, max_attempts=1)(hangs if kind == "sync" else hangs_async)
-    jobs = [task.job(1), task.job(2).options(timeout=0.1), task.job(3)]
+    jobs = [task.job(1), task.job(2).options(timeout=0.5), task.job(3)]
     ids = [one.id for one in enqueue_many(db, jobs)]
 
     await drain(dsn)
     go_on.set()
 
     assert states(db) == ["completed", "failed", "failed"]
-    assert attempts(db, ids[2]) == [(1, "JobTimeout: stopped after 0.1 s, its timeout")]
+    assert attempts(db, ids[2]) == [(1, "JobTimeout: stopped after 0.5 s, its timeout")]
 
 
 async def test_a_worker_that_stops_gives_the_whole_batch_back(dsn, db):

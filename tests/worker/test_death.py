@@ -50,10 +50,11 @@ async def test_the_jobs_of_a_killed_worker_start_again_within_seconds(dsn, db, l
             killed_at = value(db, "select clock_timestamp()")
             await until_all(db)
             survivor.signal(signal.SIGTERM)
-            assert await asyncio.to_thread(survivor.ended, 10) == 0
+            assert await asyncio.to_thread(survivor.ended) == 0
 
     again = value(db, "select max(at) from ledger where event = 'begin' and pid = %s", [survivor.pid])
-    assert (again - killed_at).total_seconds() < 6
+    # On a quiet machine within three; without its lock free, it would be two minutes.
+    assert (again - killed_at).total_seconds() < 15
     ended = values(db, "select job from ledger where event = 'end' order by job")
     assert ended == jobs
     for id in jobs:
@@ -78,11 +79,11 @@ async def test_a_frozen_process_finds_itself_declared_dead_when_it_goes_on_and_d
             frozen.signal(signal.SIGCONT)
             await until(lambda: len(worker_ids(db)) == 2)
             other.signal(signal.SIGTERM)
-            assert await asyncio.to_thread(other.ended, 15) == 0
+            assert await asyncio.to_thread(other.ended) == 0
         following = enqueue(db, Job("quick")).id
         await until(lambda: state(db, following) == "completed")
         frozen.signal(signal.SIGTERM)
-        assert await asyncio.to_thread(frozen.ended, 15) == 0  # its run is over: nothing is waited for
+        assert await asyncio.to_thread(frozen.ended) == 0  # its run is over: nothing is waited for
         told = frozen.log.count("this worker was declared dead; it drops what it held and registers again")
 
     assert told == 1
@@ -97,7 +98,7 @@ async def test_a_job_that_kills_its_workers_ends_as_failed(dsn, db):
     db.execute(LEDGER)
     id = enqueue(db, Job("kills_its_worker", max_attempts=1)).id
     with process(dsn) as victim:
-        assert await asyncio.to_thread(victim.ended, 15) == -signal.SIGKILL
+        assert await asyncio.to_thread(victim.ended) == -signal.SIGKILL
     declare_dead(db, worker_ids(db)[0])
 
     dead = row(db, "select state, error from pgqueue.jobs where id = %s", [id])
@@ -112,7 +113,7 @@ async def test_the_neighbours_of_a_job_that_kills_its_workers_outlive_it(dsn, db
     neighbours = [one.id for one in enqueue_many(db, [Job("waits", {"seconds": 0.5}) for _ in range(5)])]
     for _ in range(3):
         with process(dsn) as victim:
-            assert await asyncio.to_thread(victim.ended, 20) == -signal.SIGKILL
+            assert await asyncio.to_thread(victim.ended) == -signal.SIGKILL
         await until(lambda: rescue(db, silence="0 s"))
     with process(dsn):
         await until(lambda: not value(db, "select count(*) from pgqueue.job"))

@@ -130,11 +130,11 @@ async def test_max_time_ends_it_in_order(dsn, db):
     async def takes_a_moment():
         await asyncio.sleep(0.2)
 
-    enqueue_many(db, [takes_a_moment.job() for _ in range(20)])
+    enqueue_many(db, [takes_a_moment.job() for _ in range(100)])
     began = time.monotonic()
 
-    await work(dsn, max_time=0.5, queues={"default": 1})
+    await work(dsn, max_time=2, queues={"default": 1})
 
-    assert 0.5 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 2
     assert set(states(db)) == {"completed", "ready"}
     assert value(db, "select max(attempt) from pgqueue.job") == 0

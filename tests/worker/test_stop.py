@@ -9,7 +9,7 @@ import pytest
 from pgqueue import enqueue, enqueue_many, job
 from pgqueue.worker import Worker, WorkerOptions
 from tests.sql.verbs import row, state, value
-from tests.worker.working import NEVER, attempts, connections, states, until, working
+from tests.worker.working import NEVER, PATIENCE_SECONDS, attempts, connections, states, until, working
 
 pytestmark = pytest.mark.integration
 
@@ -75,7 +75,7 @@ async def test_when_the_grace_is_over_jobs_are_given_back_uncounted(dsn, db, kin
     running = asyncio.create_task(worker.run())
     await until(begun.is_set)
     worker.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, PATIENCE_SECONDS)
     go_on.set()
 
     given_back = row(db, "select state, attempt from pgqueue.jobs where id = %s", [id])
@@ -129,7 +129,7 @@ async def test_it_ends_though_a_handler_ignores_its_cancellation(dsn, db, caplog
     await begun.wait()
     with caplog.at_level(logging.WARNING):
         worker.stop()
-        await asyncio.wait_for(running, 15)
+        await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert row(db, "select state, attempt from pgqueue.jobs where id = %s", [id]) == ("ready", 0)
     ends.set()
@@ -170,7 +170,7 @@ async def test_a_cancelled_run_ends_in_order(dsn, db):
     await begun.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(running, 10)
+        await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert row(db, "select state, attempt from pgqueue.jobs where id = %s", [id]) == ("ready", 0)
     assert value(db, "select state from pgqueue.workers") == "stopped"

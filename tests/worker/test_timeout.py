@@ -57,7 +57,7 @@ async def test_a_sync_handler_is_abandoned_and_its_slot_is_free(dsn, db):
     """Nothing can stop a thread. The next job must not wait for it; its late result changes nothing."""
     go_on, came_late = threading.Event(), threading.Event()
 
-    @job(timeout=0.05, max_attempts=1)
+    @job(timeout=0.5, max_attempts=1)  # time for a thread to begin: else there is nothing to abandon
     def hangs():
         go_on.wait(20)
         came_late.set()
@@ -78,7 +78,7 @@ async def test_a_sync_handler_is_abandoned_and_its_slot_is_free(dsn, db):
         await until(lambda: state(db, last) == "completed")
 
     dead = row(db, "select state, result, error from pgqueue.jobs where id = %s", [hanging])
-    assert dead == ("failed", None, "JobTimeout: stopped after 0.05 s, its timeout")
+    assert dead == ("failed", None, "JobTimeout: stopped after 0.5 s, its timeout")
 
 
 @pytest.mark.parametrize(("handlers", "jobs"), [(60, 0.05), (0.05, 60), (None, 0.05)])

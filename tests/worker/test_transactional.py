@@ -329,10 +329,10 @@ async def test_a_timeout_rolls_back_and_no_transaction_lingers(dsn, db, kind):
         if once(ctx):
             await ctx.connection.execute("select pg_sleep(60)")
 
-    task = writes(kind, sleeps if kind == "sync" else sleeps_async, timeout=0.3)
+    task = writes(kind, sleeps if kind == "sync" else sleeps_async, timeout=1)
     id = enqueue(db, task.job()).id
     async with working(dsn):
-        await until(lambda: attempts(db, id) == [(1, "JobTimeout: stopped after 0.3 s, its timeout")])
+        await until(lambda: attempts(db, id) == [(1, "JobTimeout: stopped after 1 s, its timeout")])
         await until(lambda: not values(db, "select pid from pg_stat_activity where query = 'select pg_sleep(60)'"))
         go_on.set()
         await until(lambda: state(db, id) == "completed")
@@ -355,7 +355,7 @@ async def test_a_thread_or_handler_that_goes_on_after_its_timeout_writes_nothing
     async def goes_on_async(ctx):
         await asyncio.sleep(60)
 
-    id = enqueue(db, writes(kind, goes_on if kind == "sync" else goes_on_async, timeout=0.1, max_attempts=1).job()).id
+    id = enqueue(db, writes(kind, goes_on if kind == "sync" else goes_on_async, timeout=1, max_attempts=1).job()).id
     async with working(dsn):
         await until(lambda: state(db, id) == "failed")
         go_on.set()

@@ -19,8 +19,9 @@ import psycopg
 from pgqueue.worker import Worker, WorkerOptions
 from tests.sql.verbs import LOCKS, value, values
 
-PATIENCE_SECONDS = 20
-"""Until a test gives up hope: far more than anything here takes, even on a machine that is busy with other things."""
+PATIENCE_SECONDS = 45
+"""Until a test gives up hope: far more than anything here takes, even on a machine that is busy with other things; and
+less than the minute for which handlers here sleep that never end by themselves."""
 NEVER = 1000.0
 """A fallback poll that never comes: whatever wakes the worker was a ring or a timer."""
 
