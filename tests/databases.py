@@ -75,6 +75,7 @@ class Databases:
         if name in self._used:
             return
         if self._uses.get(name, USES) < USES:
+            self._server().execute(f'alter database "{name}" allow_connections false')
             recycling.empty_of_sessions(self._server(), name)
             self._used.append(name)
         else:
@@ -110,9 +111,9 @@ class Databases:
         uses, new = self._uses.pop(used), self._new
         assert new is not None
         try:
-            recycling.empty_of_sessions(self._server(), used)
             self._server().execute(f'alter database "{used}" rename to "{name}"')
             used = name
+            self._server().execute(f'alter database "{name}" allow_connections true')
             with psycopg.connect(with_database(self.dsn, name), autocommit=True) as connection:
                 connection.execute("set lock_timeout = '5 s'")
                 if recycling.renew(connection, new):

@@ -25,13 +25,19 @@ class Standby(Server):
         with psycopg.connect(self.dsn, autocommit=True) as db:
             assert db.execute("select pg_promote()").fetchone() == (True,)
 
-    def has_caught_up_with(self, primary: Server) -> bool:
-        """Whether it has replayed all that the primary has written by now."""
-        with psycopg.connect(primary.dsn, autocommit=True) as db:
-            (written,) = db.execute("select pg_current_wal_insert_lsn()").fetchone()
-            db.execute("select pg_switch_wal()")  # an asynchronous commit may not have been sent yet
+    def has_replayed(self, written: str) -> bool:
+        """Whether it has replayed the WAL up to that place."""
         with psycopg.connect(self.dsn, autocommit=True) as db:
             return db.execute("select pg_last_wal_replay_lsn() >= %s::pg_lsn", [written]).fetchone() == (True,)
+
+
+def written_by(primary: Server) -> str:
+    """The place in its WAL up to which all is written and sent."""
+    with psycopg.connect(primary.dsn, autocommit=True) as db:
+        db.execute("set synchronous_commit = local")
+        # Its commit takes along what was committed asynchronously.
+        (place,) = db.execute("select pg_logical_emit_message(true, 'tests', '')::text").fetchone()
+        return place
 
 
 @contextlib.contextmanager

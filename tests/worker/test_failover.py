@@ -12,7 +12,7 @@ from pgqueue import enqueue, enqueue_many, job
 from tests.install import install_schema
 from tests.sql.verbs import state, value
 from tests.worker.server import Server, own_server
-from tests.worker.standby import Standby, either, standby_of
+from tests.worker.standby import Standby, either, standby_of, written_by
 from tests.worker.test_server import told
 from tests.worker.working import NEVER, until, until_all, until_asleep, worker_ids, working
 
@@ -48,7 +48,8 @@ async def test_running_handlers_are_reported_to_the_new_primary_and_no_job_is_lo
     with caplog.at_level(logging.INFO):
         async with working(either(primary, standby), queues={"default": 5}, poll=NEVER):
             await until(lambda: len(ran) == 5)
-            await until(lambda: standby.has_caught_up_with(primary))
+            written = written_by(primary)
+            await until(lambda: standby.has_replayed(written))
             await asyncio.to_thread(primary.stop, "immediate")
             await until(lambda: {"bell", "steward"} <= set(told(caplog, "not reachable")))
             assert len(ran) == 5
@@ -75,7 +76,8 @@ async def test_a_standby_is_waited_for_until_it_takes_writes(pair, caplog, noop)
     primary, standby = pair
     with connected(primary) as db:
         id = enqueue(db, noop.job()).id
-    await until(lambda: standby.has_caught_up_with(primary))
+    written = written_by(primary)
+    await until(lambda: standby.has_replayed(written))
     with caplog.at_level(logging.INFO):
         async with working(standby.dsn, poll=NEVER):
             await until(lambda: "steward" in told(caplog, "database is read-only, waiting for it"))
