@@ -31,7 +31,7 @@ BENCH := $(VENV)/installed-bench
 .NOTPARALLEL:
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n auto $(TEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(TEST_ARGS)
 
 chaos: $(DEV)
 	PGQUEUE_CHAOS_MINUTES=$(CHAOS_MINUTES) PGQUEUE_CHAOS_SEED=$(CHAOS_SEED) PGQUEUE_CHAOS_AWAY_SECONDS=$(CHAOS_AWAY_SECONDS) \

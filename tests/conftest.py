@@ -1,12 +1,12 @@
 """A real Postgres for every test that asks for one.
 
-    dsn          URL of a fresh database with pgqueue's schema in it, dropped after the test
+    dsn          URL of a database with pgqueue's schema in it, new or as new
     db           psycopg connection to it, autocommit
     sessions     first, second = sessions(2): more of them, to the same database
     adb          psycopg async connection to it, autocommit
     empty_dsn    URL of a fresh database without the schema
 
-`servers` says where the server comes from, `databases` how a database per test stays cheap.
+`servers` says where the server comes from, `databases` and `recycling` how a database per test stays cheap.
 """
 
 import contextlib
