@@ -18,7 +18,7 @@ WORKERS = 10
 START_SECONDS = 120
 """Ten processes at once, on a machine that is busy with other things."""
 TAKEOVER = timedelta(seconds=15)
-"""Two on a quiet machine; half a minute if nobody saw that the owner is gone."""
+"""Under five where the machine has time; half a minute and more if nobody saw that the owner is gone."""
 
 
 async def test_each_moment_fires_exactly_once_whatever_becomes_of_the_owner(dsn, db):
