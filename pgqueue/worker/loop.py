@@ -26,12 +26,12 @@ from typing import Any, Final
 import psycopg
 
 from pgqueue import __version__, calls
+from pgqueue.errors import QueueError
 from pgqueue.lifespans import lifespans
 from pgqueue.schedule import declared
 from pgqueue.worker.batching import per_slot
 from pgqueue.worker.bell import Bell
 from pgqueue.worker.calling import Calling
-from pgqueue.worker.connection import pauses
 from pgqueue.worker.deadlines import Deadlines
 from pgqueue.worker.desk import Desk
 from pgqueue.worker.executor import Slot
@@ -263,13 +263,13 @@ class Worker:
                 return
 
     async def _follow(self) -> None:
-        """Lets jobs start that waited for one of ours to be done: the leader's next tick would come too late."""
+        """Lets jobs start that waited for one of ours to be done: the leader's next tick would come too late.
+
+        Once, whatever becomes of it: a drain that may not do this, or is cut off in it, has to end too.
+        """
         assert self._pool is not None
-        for pause in pauses():
-            with contextlib.suppress(psycopg.Error, OSError):
-                await self._pool.execute(calls.tidy())
-                return
-            await asyncio.sleep(pause)
+        with contextlib.suppress(QueueError, psycopg.Error):
+            await self._pool.execute(calls.tidy())
 
     async def _finish(self, steward: Steward) -> None:
         """Ends in order: running jobs, then reports, then the connections. Always ends, whatever hangs."""
