@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 IMAGE = "postgres:18"
 
 # A crash of the machine may cost a test server its data: nobody will miss them. Without autovacuum no statistics
-# change by chance; and its launcher, in the middle of a nap of a minute, has kept Postgres 15 from dropping a database
-# until it woke.
+# change by chance, and no drop of a database waits a minute, as some did on Postgres 15: as long as its launcher naps.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200", "autovacuum": "off"}
 
 
