@@ -28,14 +28,16 @@ def lines(written, event: str) -> list[dict]:
     return [line for line in map(json.loads, written()) if line["event"] == event]
 
 
-def test_a_migration_has_one_line_not_alembics_dozen(dsn, db, written, monkeypatch):
-    """`worker --embedded` migrates first: nobody asked how."""
+def test_a_migration_has_one_line_not_alembics_dozen(empty_dsn, written, monkeypatch):
+    """`worker --embedded` migrates first: nobody asked how. Nor that there was nothing to do."""
     monkeypatch.setattr(logging.getLogger("alembic"), "level", logging.NOTSET)
     logs.setup("json")
 
-    migrations.migrate(dsn)
-
+    migrations.migrate(empty_dsn)
     assert [json.loads(line)["logger"].partition(".")[0] for line in written()] == ["pgqueue"]
+
+    migrations.migrate(empty_dsn)
+    assert written() == []
 
 
 async def test_a_completed_job_has_a_line_with_its_fields(dsn, db, written, noop):
