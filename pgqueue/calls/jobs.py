@@ -86,16 +86,16 @@ def retry(id: int) -> Call[None]:
 
 def element(job: Job) -> str:
     """One job of `enqueue_many`, as JSON text. Defaults are left out; names need no escaping, their rules see to it."""
-    parts = [f'{{"kind":"{job.kind}","args":{job.payload}']
+    text = f'{{"kind":"{job.kind}","args":{job.payload}'
     if job.queue != DEFAULT_QUEUE:
-        parts.append(f'"queue":"{job.queue}"')
+        text += f',"queue":"{job.queue}"'
     if job.priority != DEFAULT_PRIORITY:
-        parts.append(f'"priority":{job.priority}')
+        text += f',"priority":{job.priority}'
     if job.max_attempts != DEFAULT_MAX_ATTEMPTS:
-        parts.append(f'"max_attempts":{job.max_attempts}')
+        text += f',"max_attempts":{job.max_attempts}'
     for name, value in _options(job).items():
-        parts.append(f'"{name}":{value if name == "meta" else json.dumps(value)}')
-    return ",".join(parts) + "}"
+        text += f',"{name}":{value if name == "meta" else json.dumps(value)}'
+    return text + "}"
 
 
 def _options(job: Job) -> dict[str, str]:

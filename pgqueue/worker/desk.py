@@ -73,13 +73,19 @@ class Desk:
 
     # Slots
 
+    def completed(self, outcome: Completed) -> None:
+        """Puts down a job that is done. Reported by the next free lane."""
+        self._completed.append(outcome)
+        if self._idle:
+            self.poke()
+
     def put(self, outcome: Outcome) -> None:
-        """Puts down what became of a job. Reported by the next free lane."""
+        """Puts down what became of a job, whatever it is. Reported by the next free lane."""
         match outcome:
             case Completed():
                 self._completed.append(outcome)
             case Recorded():
-                self._let_go(outcome.job)
+                self._let_go([outcome.job])
                 self.journal.ended(outcome.job)
                 self._notice()
             case _:
@@ -133,14 +139,13 @@ class Desk:
     def done(self, load: Load, jobs: Sequence[ClaimedJob], took: float) -> None:
         """A load was recorded and brought `jobs`. took: seconds."""
         self._under_way -= 1
-        for outcome in load.outcomes:
-            self._let_go(outcome.job)
+        self._let_go([outcome.job for outcome in load.outcomes])
         if load.worker != self.worker:  # declared dead meanwhile: these jobs are not ours
             jobs = ()
         if self.claimable is not None:
             self.claimable += sum(ask.wanted for ask in load.asks) - len(jobs)
         now = time.monotonic()
-        jobs = [job for job in jobs if self._hold(job)]
+        jobs = self._hold(jobs)
         for ask in load.asks:
             mine = [job for job in jobs if job.queue == ask.station.queue] if len(load.asks) > 1 else jobs
             ask.station.receive(ask, mine, swept=load.swept, took=took, now=now)
@@ -257,18 +262,29 @@ class Desk:
                     self.claimable -= ask.wanted
         return load
 
-    def _hold(self, job: ClaimedJob) -> bool:
-        """Notes that this worker holds a job. False when it held it before, under the same claim: a server that crashed
-        forgot the claim, which commits asynchronously, and gave it out again. The attempt that runs here stands."""
-        before = self._held.get(job.id)
-        self._held[job.id] = job
-        return before is None or before.claims != job.claims
+    def _hold(self, jobs: Iterable[ClaimedJob]) -> list[ClaimedJob]:
+        """Notes that this worker holds these jobs; gives those that are new to it.
 
-    def _let_go(self, job: ClaimedJob) -> None:
-        """Forgets a job whose outcome is on record."""
-        held = self._held.get(job.id)
-        if held is not None and held.claims == job.claims:  # not if another lane has claimed it again since
-            del self._held[held.id]
+        One that it held before, under the same claim, was given out again by a server that crashed and forgot the
+        claim, which commits asynchronously. The attempt that runs here stands.
+        """
+        held, new = self._held, []
+        for job in jobs:
+            before = held.get(job.id)
+            held[job.id] = job
+            if before is None or before.claims != job.claims:
+                new.append(job)
+        return new
+
+    def _let_go(self, jobs: Iterable[ClaimedJob]) -> None:
+        """Forgets jobs whose outcome is on record."""
+        held = self._held
+        for job in jobs:
+            mine = held.get(job.id)
+            if mine is job or (
+                mine is not None and mine.claims == job.claims
+            ):  # else another lane has claimed it again
+                del held[job.id]
 
     def _give_back(self, station: Station) -> None:
         while station.buffer:

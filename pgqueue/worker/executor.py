@@ -65,26 +65,27 @@ class Slot:
 
     async def work(self) -> None:
         """Runs one job after another."""
+        station, desk, log, monotonic = self.station, self._desk, self._log, time.monotonic
         since = ended = 0.0
         while not self._closed:
-            if not self.station.buffer or ended - since > RUN_AT_ONCE:
-                await self.station.job_waits()
-                since = time.monotonic()
-            job = self.station.take()
-            self.job = job
-            self.since = time.monotonic()
+            if not station.buffer or ended - since > RUN_AT_ONCE:
+                await station.job_waits()
+                since = monotonic()
+            self.job = job = station.take()
+            self.since = began = monotonic()
             outcome = await self._run(job)
-            ended = time.monotonic()
-            duration = ended - self.since
+            ended = monotonic()
             self.job = None
-            self.station.finished(duration, ended)
-            if outcome is None:  # declared dead: somebody else has the job
-                self._desk.vacated()
-                continue
-            if type(outcome) is not Completed:
+            station.finished(ended - began, ended)
+            if type(outcome) is Completed:
+                log.completed(outcome.job, ended - began)
+                desk.completed(outcome)
+            elif outcome is not None:
                 outcome = hidden(outcome)
-            self._log.ended(outcome, duration)
-            self._desk.put(outcome)
+                log.ended(outcome, ended - began)
+                desk.put(outcome)
+            else:  # declared dead: somebody else has the job
+                desk.vacated()
 
     def holds(self, job: ClaimedJob) -> bool:
         """Whether that job runs here and nobody has told it to stop."""

@@ -48,10 +48,21 @@ begin
             kind text, args jsonb, queue text, priority integer, run_at timestamptz, delay interval,
             max_attempts integer, timeout interval, meta jsonb, expires_at timestamptz, expires_in interval
         )
-        cross join lateral pgqueue.check_job(
-            g.kind, coalesce(g.args, '{}'), coalesce(g.queue, 'default'), coalesce(g.priority, 5),
-            coalesce(g.max_attempts, 20), g.timeout, g.run_at, g.delay, g.meta, g.expires_at, g.expires_in
-        )
+        where case                                        -- always true, or an error: as in pgqueue.enqueue
+            when g.kind collate "C" ~ '^[A-Za-z0-9._:-]+$' and octet_length(g.kind) <= 255
+                and (g.queue is null or g.queue collate "C" ~ '^[A-Za-z0-9._-]+$' and octet_length(g.queue) <= 63)
+                and (g.args is null or jsonb_typeof(g.args) = 'object' and pg_column_size(g.args) <= 1048576)
+                and (g.priority is null or g.priority between 0 and 9)
+                and (g.max_attempts is null or g.max_attempts between 1 and 32767)
+                and num_nulls(g.run_at, g.delay, g.timeout, g.meta, g.expires_at, g.expires_in) = 6
+            then true
+            else (
+                pgqueue.check_job(
+                    g.kind, coalesce(g.args, '{}'), coalesce(g.queue, 'default'), coalesce(g.priority, 5),
+                    coalesce(g.max_attempts, 20), g.timeout, g.run_at, g.delay, g.meta, g.expires_at, g.expires_in
+                ) is null
+            ) is not null
+        end
         returning j.id, j.queue, j.run_at
     ),
     rung as (
