@@ -1,4 +1,4 @@
-"""Sides measured in turns, A B A B …, so that what else the machine does falls on all of them; then medians."""
+"""Sides measured in turns, A B B A A B …, so that what else the machine does falls on all of them; then medians."""
 
 from __future__ import annotations
 
@@ -31,11 +31,14 @@ def arguments(about: str, *, jobs: int, smoke: int, pairs: int = 3) -> argparse.
 
 
 def alternate(sides: Mapping[str, Callable[[], Any]], pairs: int) -> dict[str, list[Any]]:
-    """Measures each side `pairs` times, in turns."""
+    """Measures each side `pairs` times, there and back: what one leaves to be written must not always fall on the same
+    next one."""
     found: dict[str, list[Any]] = {name: [] for name in sides}
+    turn = list(sides)
     for _ in range(pairs):
-        for name, measure in sides.items():
-            found[name].append(measure())
+        for name in turn:
+            found[name].append(sides[name]())
+        turn.reverse()
     return found
 
 
