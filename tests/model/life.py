@@ -5,6 +5,7 @@ A worker holds a job by a token, (id, claims). Time is a number of seconds that 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,6 +41,7 @@ class Life:
     worker: int | None = None
     asked: bool = False
     """Whether it was cancelled while it runs."""
+    expires_at: float = math.inf
 
 
 @dataclass
@@ -59,7 +61,8 @@ class World:
     def claim(self, worker: int, limit: int) -> list[Token]:
         if worker not in self.workers:
             raise Refused
-        ready = [(job.priority, job.run_at, id) for id, job in self.jobs.items() if self.state(job) == "ready"]
+        due = {id: job for id, job in self.jobs.items() if self.state(job) == "ready" and job.expires_at > self.now}
+        ready = [(job.priority, job.run_at, id) for id, job in due.items()]
         taken = [id for *_, id in sorted(ready)[:limit]]
         for job in map(self.jobs.__getitem__, taken):
             job.state, job.worker, job.attempt, job.claims = "running", worker, job.attempt + 1, job.claims + 1
@@ -125,8 +128,15 @@ class World:
         self.jobs[id].state = "cancelled"
         return "cancelled"
 
+    def expire(self) -> int:
+        """Returns how many jobs waited for too long."""
+        late = [job for job in self.jobs.values() if job.state == "waiting" and job.expires_at <= self.now]
+        for job in late:
+            job.state = "expired"
+        return len(late)
+
     def retry(self, id: int) -> None:
-        if id not in self.jobs or self.jobs[id].state not in ("failed", "cancelled"):
+        if id not in self.jobs or self.jobs[id].state not in ("failed", "cancelled", "expired"):
             raise Refused
         job = self.jobs[id]
-        job.state, job.attempt, job.run_at = "waiting", 0, self.now
+        job.state, job.attempt, job.run_at, job.expires_at = "waiting", 0, self.now, math.inf

@@ -4,6 +4,7 @@ Each check is a function that passes on the true code. A mutant is the verb's ow
 its text, installed in the test's database.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +12,11 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
+from tests.sql.test_report import report
 from tests.sql.verbs import (
     A,
     B,
+    abandon,
     claim,
     claimed,
     dead_worker,
@@ -24,9 +27,12 @@ from tests.sql.verbs import (
     finish,
     heartbeat,
     live,
+    once,
     reconcile,
     release,
     rescue,
+    set_aside,
+    snooze,
     value,
 )
 
@@ -105,6 +111,11 @@ CLAIM, WORKER, ALIVE = " and j.claims = t.claims", " and j.worker = p_worker", "
 CHECKED = "perform pgqueue.check_worker(p_worker);"
 
 
+def step(db, worker, jobs):
+    with contextlib.suppress(psycopg.Error):
+        once(db, worker, jobs[0], "charge", {"paid": True})
+
+
 def attach(db, worker):
     return value(db, "select pgqueue.attach(%s)", [worker])
 
@@ -116,6 +127,16 @@ MUTANTS: dict[str, tuple[Callable, list[Cut]]] = {
     "fail, worker": (other_worker(fail), [Cut("fail", WORKER)]),
     "release, claim": (older_claim(release), [Cut("release", CLAIM)]),
     "release, worker": (other_worker(release), [Cut("release", WORKER)]),
+    "snooze, claim": (older_claim(snooze), [Cut("snooze", CLAIM)]),
+    "snooze, worker": (other_worker(snooze), [Cut("snooze", WORKER)]),
+    "set_aside, claim": (older_claim(set_aside), [Cut("snooze", CLAIM)]),
+    "set_aside, worker": (other_worker(set_aside), [Cut("snooze", WORKER)]),
+    "abandon, claim": (older_claim(abandon), [Cut("abandon", CLAIM)]),
+    "abandon, worker": (other_worker(abandon), [Cut("abandon", WORKER)]),
+    "report, claim": (older_claim(report), [Cut("report", CLAIM)]),
+    "report, worker": (other_worker(report), [Cut("report", WORKER)]),
+    "once, claim": (older_claim(step), [Cut("once", " and j.claims = p_claims")]),
+    "once, worker": (other_worker(step), [Cut("once", WORKER)]),
     "reconcile, claim": (reconcile_gives_back_an_unknown_claim, [Cut("reconcile", " and t.claims = j.claims")]),
     # Fenced twice: by what it looks for, and by release.
     "reconcile, worker": (

@@ -3,9 +3,10 @@
     PGQUEUE_LIFE_EXAMPLES=5000 PGQUEUE_LIFE_SEED=7 python -m pytest tests/model/test_life.py -s
 
 Without these variables the same stories are told each time. Time passes by moving columns into the past, not by
-waiting. Expiry is not part of it.
+waiting.
 """
 
+import math
 import os
 import random
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tests.model.life import CRASH_PAUSES, Life, Refused, Seen, World
-from tests.sql import verbs
+from tests.sql import keys, verbs
 from tests.sql.verbs import rows, value
 
 pytestmark = pytest.mark.integration
@@ -51,8 +52,8 @@ class Lives(RuleBasedStateMachine):
         self.stewards: list[psycopg.Connection] = []
         self.tokens: list[tuple[int, int]] = [(4711, 1)]
         self.workers = [self._arrive() for _ in range(3)]
-        for delay in (0.0, 0.0, HOUR):
-            self.enqueue(max_attempts=2, priority=5, delay=delay)
+        for delay, expires in ((0.0, HOUR / 2), (0.0, None), (HOUR, None)):
+            self.enqueue(max_attempts=2, priority=5, delay=delay, expires=expires)
 
     def teardown(self) -> None:
         if hasattr(self, "db"):
@@ -89,11 +90,19 @@ class Lives(RuleBasedStateMachine):
             return held[number % len(held)]
         return self.workers[number // 3 % 3], self._token(number // 9)
 
-    @rule(max_attempts=st.integers(1, 3), priority=st.integers(3, 6), delay=st.sampled_from([0.0, 0.0, HOUR]))
-    def enqueue(self, max_attempts, priority, delay):
-        id = verbs.enqueue(self.db, max_attempts=max_attempts, priority=priority, delay=f"{delay} seconds")
+    @rule(
+        max_attempts=st.integers(1, 3),
+        priority=st.integers(3, 6),
+        delay=st.sampled_from([0.0, 0.0, HOUR]),
+        expires=st.sampled_from([None, HOUR / 2]),
+    )
+    def enqueue(self, max_attempts, priority, delay, expires):
+        given = {} if expires is None else {"expires_in": f"{expires} seconds"}
+        id = verbs.enqueue(self.db, max_attempts=max_attempts, priority=priority, delay=f"{delay} seconds", **given)
         self.world.now += 1e-3  # no two at the same moment
-        self.world.jobs[id] = Life(max_attempts, self.world.now + delay, priority)
+        run_at = self.world.now + delay
+        last = math.inf if expires is None else run_at + expires
+        self.world.jobs[id] = Life(max_attempts, run_at, priority, expires_at=last)
 
     @rule(worker=WORKERS, limit=st.integers(1, 3), number=TOKENS, hand_in=st.booleans())
     def exchange(self, worker, limit, number, hand_in):
@@ -191,8 +200,14 @@ class Lives(RuleBasedStateMachine):
     def pass_time(self, seconds):
         self.world.now += seconds + JUST
         self.db.execute(
-            "update pgqueue.job set run_at = run_at - make_interval(secs => %(by)s)", {"by": seconds + JUST}
+            """update pgqueue.job set run_at = run_at - make_interval(secs => %(by)s),
+                   expires_at = expires_at - make_interval(secs => %(by)s)""",
+            {"by": seconds + JUST},
         )
+
+    @rule()
+    def expire(self):
+        assert keys.expire(self.db) == self.world.expire()
 
     @rule(number=TOKENS, fresh=st.booleans())
     def cancel(self, number, fresh):
@@ -201,7 +216,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(number=TOKENS)
     def retry(self, number):
-        ended = [id for id, job in self.world.jobs.items() if job.state in ("failed", "cancelled")]
+        ended = [id for id, job in self.world.jobs.items() if job.state in ("failed", "cancelled", "expired")]
         id = ended[number % len(ended)] if ended and number % 4 else self._token(number)[0]
         self.world.now += 1e-3
         self._both(lambda: self.world.retry(id), lambda: verbs.retry(self.db, id), {"PQ003", "PQ004"})

@@ -240,4 +240,7 @@ def everything(conn: psycopg.Connection) -> list[Row]:
         *rows(conn, "select * from pgqueue.job_archive order by id"),
         *rows(conn, "select * from pgqueue.attempt order by job, claims"),
         *rows(conn, "select * from pgqueue.postponed order by job"),
+        *rows(conn, "select * from pgqueue.progress order by job"),
+        *rows(conn, "select * from pgqueue.job_log order by job, claims, line"),
+        *rows(conn, "select * from pgqueue.once order by job, key"),
     ]
