@@ -20,8 +20,9 @@ from pgqueue.calls import Beat, Call, schedules
 from pgqueue.worker.logs import fields, log
 from pgqueue.worker.timetable import Timetable
 
-RESCUE: Final = 10.0
-"""Seconds between looks for the dead by a worker that does not lead; the leader's own come at each tick."""
+RESCUE: Final = 2.0
+"""Seconds between looks for the dead by a worker that does not lead: the leader, which looks at each tick, may be
+frozen."""
 LATE: Final = 5.0
 """Seconds between ticks that tell of a server too busy to hear beats, or of a machine that was frozen whole."""
 LONGEST_PAUSE: Final = 2.0
