@@ -28,8 +28,15 @@ if TYPE_CHECKING:
 IMAGE = "postgres:18"
 
 # A crash of the machine may cost a test server its data: nobody will miss them. Without autovacuum no statistics
-# change by chance, and no drop of a database waits a minute, as some did on Postgres 15: as long as its launcher naps.
-SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200", "autovacuum": "off"}
+# change by chance. Some drops of a database waited a minute on Postgres 15, which is how long a client may stay half-way
+# in, and a session that logs in does not let a drop pass: so nobody stays there for that long.
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "autovacuum": "off",
+    "authentication_timeout": "15s",
+}
 
 
 class NoServer(Exception):
