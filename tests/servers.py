@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 IMAGE = "postgres:18"
 
 # A crash of the machine may cost a test server its data: nobody will miss them. Without autovacuum no statistics
-# change by chance. Some drops of a database waited a minute on Postgres 15, which is how long a client may stay half-way
-# in, and a session that logs in does not let a drop pass: so nobody stays there for that long.
+# change by chance. Some drops of a database waited a minute on Postgres 15. That is how long a client may stay half-way
+# in, and a session that logs in lets no drop pass; so nobody stays there for that long.
 SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
