@@ -83,7 +83,8 @@ class Desk:
         """Puts down what became of a job, whatever it is. Reported by the next free lane."""
         match outcome:
             case Completed():
-                self._completed.append(outcome)
+                self.completed(outcome)
+                return
             case Recorded():
                 self._let_go([outcome.job])
                 self.journal.ended(outcome.job)

@@ -8,7 +8,8 @@ immutable
 as $$
 -- check_job(kind, args, queue, …) → nothing, or an error
 --
---   The rules of a job, once for every way in. The message names the value and the rule.
+--   The rules of a job for every way in. The message names the value and the rule. enqueue and enqueue_many let pass by
+--   themselves what plainly keeps them, and leave the rest to this: a rule that gets narrower gets so there too.
 --
 --   Times stay within what every client can read: a job whose run_at or timeout is no date or duration in the worker's
 --   language would fail the whole batch it is claimed with, again and again.
