@@ -12,26 +12,28 @@ once, for all of:
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias, TypeVar
 
 import psycopg
-import sqlalchemy
 from psycopg.rows import tuple_row
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
-from sqlalchemy.orm import Session, scoped_session
 
 from pgqueue import calls
 from pgqueue.calls import Call, Row
 from pgqueue.errors import QueueError, SchemaMissing, SchemaOutdated, SchemaTooNew, UnsupportedConnection, from_sqlstate
 from pgqueue.job import show
 
+if TYPE_CHECKING:
+    import sqlalchemy
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Session, scoped_session
+
 T = TypeVar("T")
 Script = Generator[Call[Any], Any, T]
 
-SyncConnection = psycopg.Connection[Any] | sqlalchemy.Connection | Session | scoped_session[Any]
+SyncConnection: TypeAlias = "psycopg.Connection[Any] | sqlalchemy.Connection | Session | scoped_session[Any]"
 """What a call runs on at once."""
 
 
@@ -43,8 +45,8 @@ class AsyncpgConnection(Protocol):
     def get_server_pid(self) -> int: ...
 
 
-AnAsyncConnection = (
-    psycopg.AsyncConnection[Any] | AsyncConnection | AsyncSession | async_scoped_session[Any] | AsyncpgConnection
+AnAsyncConnection: TypeAlias = (
+    "psycopg.AsyncConnection[Any] | AsyncConnection | AsyncSession | async_scoped_session[Any] | AsyncpgConnection"
 )
 """What a call is awaited on."""
 
@@ -72,7 +74,11 @@ def translate(error: BaseException) -> QueueError | None:
     """The error of ours that a driver's error stands for, or None; an error that is ours already stands for none."""
     if isinstance(error, QueueError):
         return None
-    cause: Any = error.orig if isinstance(error, DBAPIError) else error
+    cause: Any = error
+    if "sqlalchemy" in sys.modules:
+        from pgqueue import alchemy
+
+        cause = alchemy.driver_error(error)
     inner: Any = getattr(cause, "__cause__", None)
     sqlstate = getattr(cause, "sqlstate", None) or getattr(inner, "sqlstate", None)
     if sqlstate in _MISSING and "pgqueue" in str(cause):
@@ -141,12 +147,11 @@ def _how(connection: Any) -> tuple[Literal["sync", "async"], Callable[[str, Any]
         return "sync", lambda sql, params: _psycopg(connection, sql, params), _address(connection)
     if isinstance(connection, psycopg.AsyncConnection):
         return "async", lambda sql, params: _psycopg_async(connection, sql, params), _address(connection)
-    if isinstance(connection, scoped_session | async_scoped_session):
-        return _how(connection.registry())
-    if isinstance(connection, sqlalchemy.Connection | Session):
-        return "sync", lambda sql, params: connection.execute(_text(sql), params).all(), _url(connection)
-    if isinstance(connection, AsyncConnection | AsyncSession):
-        return "async", lambda sql, params: _sqlalchemy_async(connection, sql, params), _url(_sync(connection))
+    if "sqlalchemy" in sys.modules:  # else nobody holds a connection of it, and it takes long to load
+        from pgqueue import alchemy
+
+        if found := alchemy.how(connection):
+            return found
     if _is_asyncpg(connection):
         return "async", lambda sql, params: _asyncpg(connection, sql, params), ("asyncpg", connection.get_server_pid())
     # A string is not shown: it may be a DSN with a password.
@@ -170,33 +175,9 @@ async def _psycopg_async(connection: psycopg.AsyncConnection[Any], sql: str, par
         return list(await cursor.fetchall())
 
 
-async def _sqlalchemy_async(connection: AsyncConnection | AsyncSession, sql: str, params: Any) -> Sequence[Row]:
-    return (await connection.execute(_text(sql), params)).all()
-
-
 async def _asyncpg(connection: Any, sql: str, params: dict[str, Any]) -> list[Row]:
     numbered, names = _numbered(sql)
     return [tuple(row) for row in await connection.fetch(numbered, *(params[name] for name in names))]
-
-
-def _sync(connection: AsyncConnection | AsyncSession) -> sqlalchemy.Connection | Session:
-    """The sync object inside an async one."""
-    if isinstance(connection, AsyncSession):
-        return connection.sync_session
-    if connection.sync_connection is None:
-        raise UnsupportedConnection("this AsyncConnection is not started; use it inside `async with engine.connect()`")
-    return connection.sync_connection
-
-
-def _url(connection: sqlalchemy.Connection | Session) -> Hashable:
-    """Where SQLAlchemy connects to."""
-    bind = connection.get_bind() if isinstance(connection, Session) else connection
-    if bind.dialect.name != "postgresql":
-        raise UnsupportedConnection(
-            f"this connection leads to a {bind.dialect.name} database; the queue is a schema in Postgres, so give a "
-            "connection to that"
-        )
-    return bind.engine.url
 
 
 def _is_asyncpg(connection: Any) -> bool:
@@ -207,11 +188,6 @@ def _is_asyncpg(connection: Any) -> bool:
 def _address(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> Hashable:
     info = connection.info
     return info.host, info.port, info.dbname
-
-
-@lru_cache
-def _text(sql: str) -> sqlalchemy.TextClause:
-    return sqlalchemy.text(re.sub(r"%\((\w+)\)s", r":\1", sql))
 
 
 @lru_cache

