@@ -21,6 +21,7 @@ begin;
 \ir schema/unique_key.sql
 \ir schema/once.sql
 \ir schema/enqueued.sql
+\ir schema/claimed.sql
 \ir schema/queue.sql
 \ir schema/worker.sql
 \ir schema/progress.sql

@@ -49,7 +49,7 @@ from pgqueue.calls.workers import (
     tidy,
 )
 
-SCHEMA_REVISION: Final = "0004"
+SCHEMA_REVISION: Final = "0005"
 """Revision of the schema that this code speaks: the newest step in alembic/versions."""
 
 __all__ = [

@@ -5,15 +5,14 @@ create or replace function pgqueue.claim(
     p_after_run_at timestamptz[] default null,
     p_after_id     bigint[] default null
 )
-returns table (
-    id bigint, claims integer, queue text, kind text, args jsonb, priority smallint, attempt smallint,
-    max_attempts smallint, run_at timestamptz, created_at timestamptz, timeout interval, meta jsonb
-)
+returns setof pgqueue.claimed
 language plpgsql
 -- A queue's statistics are always wrong: analyzed while empty, a million rows a second later. Left to choose, the
 -- planner falls to a scan and sort of the whole table, a thousand times slower. One plan, whatever they say:
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 set enable_sort = off
 set plan_cache_mode = force_generic_plan
 set jit = off
@@ -24,7 +23,8 @@ as $$
 --   claiming are skipped, never waited for.
 --
 --   One index range per priority, so that jobs dated ahead never stand between the claim and a ready one. The rows
---   are found by array(…), which is evaluated once: a join could lock more than the limit.
+--   are found by array(…), which is evaluated once: a join with the query itself could lock more than the limit. A loop
+--   over that array keeps its order, which any other join and `= any` would lose; the settings leave no other.
 --
 -- p_after_* claim cursor: for each priority 0 … 9 the (run_at, id) of the last job taken, to skip the dead index
 --           entries behind it, which nothing can remove while an old snapshot is open. Jobs that became runnable
@@ -37,36 +37,32 @@ declare
     v_now constant timestamptz := clock_timestamp();      -- volatile, so no index bound unless read first
 begin
     return query
-    with taken as (
-        update pgqueue.job j
-        set worker = p_worker, claimed_at = v_now, claims = j.claims + 1, attempt = j.attempt + 1
-        where j.ctid = any (array(
-            select r.ctid
-            from generate_series(0, 9) p (priority)
-            cross join lateral (
-                select c.ctid
-                from pgqueue.job c
-                where c.queue = p_queue
-                    and c.priority = p.priority::smallint
-                    and c.run_at <= v_now
-                    and (c.run_at, c.id) > (
-                        coalesce(p_after_run_at[p.priority + 1], '-infinity'), coalesce(p_after_id[p.priority + 1], 0)
-                    )
-                    and c.worker is null
-                    and (c.expires_at is null or c.expires_at > v_now)
-                order by c.run_at, c.id
-                limit p_limit
-                for no key update skip locked
-            ) r
+    update pgqueue.job j
+    set worker = p_worker, claimed_at = v_now, claims = j.claims + 1, attempt = j.attempt + 1
+    from unnest(array(
+        select r.ctid
+        from generate_series(0, 9) p (priority)
+        cross join lateral (
+            select c.ctid
+            from pgqueue.job c
+            where c.queue = p_queue
+                and c.priority = p.priority::smallint
+                and c.run_at <= v_now
+                and (c.run_at, c.id) > (
+                    coalesce(p_after_run_at[p.priority + 1], '-infinity'), coalesce(p_after_id[p.priority + 1], 0)
+                )
+                and c.worker is null
+                and (c.expires_at is null or c.expires_at > v_now)
+            order by c.run_at, c.id
             limit p_limit
-        ))
-        returning j.*
-    )
-    select
-        t.id, t.claims, t.queue, t.kind, t.args, t.priority, t.attempt, t.max_attempts, t.run_at, t.created_at, t.timeout,
-        t.meta
-    from taken t
-    order by t.priority, t.run_at, t.id;                  -- an update by ctid returns in the order of pages
+            for no key update skip locked
+        ) r
+        limit p_limit
+    )) t (place)
+    where j.ctid = t.place
+    returning
+        j.id, j.claims, j.queue, j.kind, j.args, j.priority, j.attempt, j.max_attempts, j.run_at, j.created_at,
+        j.timeout, j.meta;
 end;
 $$;
 

@@ -9,10 +9,7 @@ create or replace function pgqueue.exchange(
     p_after_id     bigint[] default null,
     p_result_ttls  interval[] default null
 )
-returns table (
-    id bigint, claims integer, queue text, kind text, args jsonb, priority smallint, attempt smallint,
-    max_attempts smallint, run_at timestamptz, created_at timestamptz, timeout interval, meta jsonb
-)
+returns setof pgqueue.claimed
 language plpgsql
 as $$
 -- exchange(worker, finished ids, claims, results, queues, limits, cursors, result_ttls) → lost ids, then claimed jobs

@@ -80,8 +80,12 @@ def test_jobs_in_every_state_survive(published):
 def test_a_worker_of_that_time_goes_on(published):
     """It has connections open and jobs at hand, and is replaced after the migration, not during it."""
     with psycopg.connect(published, autocommit=True) as connection:
-        connection.execute(REGISTER)
+        (worker,) = values(connection, REGISTER)
+        connection.execute(EXCHANGE, [worker, [], [], 1], prepare=True)
+
         migrations.migrate(published)
+
+        connection.execute(EXCHANGE, [worker, [], [], 1], prepare=True)
         use(connection)
 
         states = values(connection, "select distinct state from pgqueue.jobs order by 1")
