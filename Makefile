@@ -10,7 +10,8 @@
 #   make clean    remove what these made
 #
 # PYTHON=…        the Python to use, at least 3.11; by default the first good one on PATH
-# TEST_ARGS=…     more arguments for pytest, such as TEST_ARGS="-k claim"
+# TEST_ARGS=…     more arguments for pytest, such as TEST_ARGS="-k claim", or TEST_ARGS=--hypothesis-profile=new for examples
+#                 that no run before has had
 
 VENV := .venv
 BIN := $(VENV)/bin

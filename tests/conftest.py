@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import servers
 from tests.databases import Databases, with_database
@@ -24,6 +25,12 @@ from tests.registry import own_registry
 __all__ = ["own_registry"]
 
 SESSION = pytest.StashKey[dict[str, str]]()
+
+# Hypothesis takes the same examples each time: a run that fails says something of the change, not of chance. Nor does
+# it look at the clock, as the machine may be busy. To look for new examples: --hypothesis-profile=new
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("new", settings.get_profile("same"), derandomize=False, print_blob=True)
+settings.load_profile("same")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import random
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +71,7 @@ def test_nothing_is_lost_and_nothing_is_recorded_twice(empty_dsn, tmp_path, caps
 def world(seed: str, ledger_dsn: str, folder: Path) -> Iterator[World]:
     """A server, bad lines to it, workers and producers; all gone at the end."""
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(own_server(tcp_port=free_port()))
+        server = stack.enter_context(own_server(tcp=True))
         server.start()
         install_schema(server.dsn)
         port = psycopg.conninfo.conninfo_to_dict(server.dsn)["port"]
@@ -117,10 +116,3 @@ def calm(here: World) -> dict[str, Any]:
             time.sleep(0.1)
         here.fleet.disband()
         return verdict.read(db)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

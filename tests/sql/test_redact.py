@@ -113,7 +113,7 @@ LEAVES = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(VALUES)
 def test_the_database_hides_what_python_hides(db, given):
     """One rule in two languages: the same arguments in a listing and in a message."""

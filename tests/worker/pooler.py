@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgqueue.embedded import account as accounts
+from tests.worker.server import free_port
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 MISSING = shutil.which("pgbouncer", path=PATH) is None
@@ -31,7 +31,7 @@ def pooler(dsn: str) -> Iterator[str]:
     account = accounts.borrowed()  # pgbouncer refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="pgqueue-test-", dir="/tmp"))
     folder.chmod(0o755)
-    port = _free_port()
+    port = free_port()
     (folder / "ini").write_text(
         f"""[databases]
 * = {server}
@@ -68,9 +68,3 @@ def _until_it_answers(dsn: str) -> None:
         except psycopg.OperationalError:
             if time.monotonic() > deadline:
                 raise
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from pgqueue import embedded
 from pgqueue.embedded import account as accounts
 from pgqueue.embedded.postmaster import Postmaster
 from pgqueue.embedded.recipe import Recipe
+from tests.chaos.proxy import Line
 from tests.servers import SETTINGS
 
 
@@ -42,10 +44,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def own_server(*, tcp_port: int | None = None, **settings: str) -> Iterator[Server]:
+def own_server(*, tcp: bool = False, **settings: str) -> Iterator[Server]:
     """A server that does not run yet, removed at the end.
 
-    tcp_port:  on 127.0.0.1; None: on a Unix socket only.
+    tcp:       on a port of 127.0.0.1; else on a Unix socket only.
     settings:  of the server, beside those of every test's.
     """
     account = accounts.borrowed()
@@ -57,8 +59,8 @@ def own_server(*, tcp_port: int | None = None, **settings: str) -> Iterator[Serv
             sockets=str(home),
             account=account.pw_name if account else None,
             settings={**SETTINGS, **settings},
-            port=tcp_port or 5432,
-            tcp=tcp_port is not None,
+            port=free_port() if tcp else 5432,
+            tcp=tcp,
             throwaway=False,
         )
         server = Server(recipe)
@@ -77,3 +79,16 @@ def home_of_its_own() -> Iterator[Path]:
         yield home
     finally:
         shutil.rmtree(home)
+
+
+def free_port() -> int:
+    """Of 127.0.0.1, where nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def through(line: Line) -> str:
+    """DSN of a server of our own on TCP, by way of that line."""
+    return f"postgresql://postgres@127.0.0.1:{line.port}/pgqueue"

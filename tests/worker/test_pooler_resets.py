@@ -6,7 +6,6 @@ worker has told what it holds.
 
 import asyncio
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -14,11 +13,9 @@ import pytest
 from pgqueue import enqueue_many, job
 from pgqueue.worker import lanes, loop
 from tests.chaos.proxy import Line, Network
-from tests.install import install_schema
 from tests.sql.verbs import value
 from tests.worker.pooler import MISSING, pooler
-from tests.worker.server import Server, own_server
-from tests.worker.test_silence import free_port, through
+from tests.worker.server import through
 from tests.worker.working import NEVER, until, until_all, worker_ids, working
 
 pytestmark = pytest.mark.skipif(MISSING, reason="these tests run through a real PgBouncer; install pgbouncer")
@@ -27,41 +24,30 @@ SIDES = ["worker and pooler", "pooler and server"]
 WITHIN_SECONDS = 60
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """Up, on TCP, with the schema."""
-    with own_server(tcp_port=free_port()) as server:
-        server.start()
-        install_schema(server.dsn)
-        yield server
+@pytest.fixture
+def dsn(tcp_dsn: str) -> str:
+    """`db` is past the network."""
+    return tcp_dsn
 
 
 @pytest.fixture
-def db(server: Server) -> Iterator[psycopg.Connection]:
-    """Past the network."""
-    with psycopg.connect(server.dsn, autocommit=True) as db:
-        db.execute("truncate pgqueue.job, pgqueue.job_archive, pgqueue.attempt, pgqueue.worker")
-        yield db
-
-
-@pytest.fixture
-def road(server: Server) -> Iterator[tuple[str, dict[str, Line]]]:
+def road(network: Network) -> Iterator[tuple[str, dict[str, Line]]]:
     """How to reach the server through a pooler, and the line on either side of that."""
-    with Network("127.0.0.1", urlsplit(server.dsn).port) as behind:
-        second = behind.line()
-        with (
-            pooler(through(second)) as pooled,
-            Network("127.0.0.1", int(psycopg.conninfo.conninfo_to_dict(pooled)["port"])) as before,
-        ):
-            first = before.line()
-            yield through(first), dict(zip(SIDES, (first, second), strict=True))
+    second = network.line()
+    with (
+        pooler(through(second)) as pooled,
+        Network("127.0.0.1", int(psycopg.conninfo.conninfo_to_dict(pooled)["port"])) as before,
+    ):
+        first = before.line()
+        yield through(first), dict(zip(SIDES, (first, second), strict=True))
 
 
 @pytest.mark.parametrize("side", SIDES)
-async def test_an_exchange_that_outlives_its_connection_strands_no_job(server, db, road, monkeypatch, side):
+async def test_an_exchange_that_outlives_its_connection_strands_no_job(dsn, db, road, monkeypatch, side):
     """It commits after the worker has told what it holds, and the answer goes nowhere: the worker asks again, later."""
     monkeypatch.setattr(loop, "LANES", 1)
     monkeypatch.setattr(lanes, "LATER", (1.0, 2.0, 4.0, 8.0))
+    monkeypatch.setattr(lanes, "PING_AFTER", 0.5)  # a lane that has nothing to do looks no sooner
     pooled, lines = road
     go_on, ran = asyncio.Event(), []
 
@@ -73,8 +59,8 @@ async def test_an_exchange_that_outlives_its_connection_strands_no_job(server, d
     ids = [one.id for one in enqueue_many(db, [waits.job(number) for number in range(2)])]
     blocked = """select pid from pg_stat_activity
         where application_name = 'pgqueue lane' and wait_event_type = 'Lock'"""
-    with psycopg.connect(server.dsn) as other:
-        async with working(pooled, direct_dsn=server.dsn, queues={"default": 1}, poll=NEVER):
+    with psycopg.connect(dsn) as other:
+        async with working(pooled, direct_dsn=dsn, queues={"default": 1}, poll=NEVER):
             await until(lambda: ran)
             other.execute("select from pgqueue.job where id = %s for update", [ids[0]])
             go_on.set()
@@ -89,7 +75,7 @@ async def test_an_exchange_that_outlives_its_connection_strands_no_job(server, d
 
 
 @pytest.mark.parametrize("side", SIDES)
-async def test_resets_under_load_strand_and_repeat_nothing(server, db, road, monkeypatch, side):
+async def test_resets_under_load_strand_and_repeat_nothing(dsn, db, road, monkeypatch, side):
     """Mid-exchange, at any moment of it."""
     monkeypatch.setattr(lanes, "LATER", (0.5, 1.0, 2.0, 4.0, 8.0))
     pooled, lines = road
@@ -102,7 +88,7 @@ async def test_resets_under_load_strand_and_repeat_nothing(server, db, road, mon
             await asyncio.sleep(0.001)
 
     count = 3000
-    async with working(pooled, direct_dsn=server.dsn, queues={"default": 20}, poll=NEVER):
+    async with working(pooled, direct_dsn=dsn, queues={"default": 20}, poll=NEVER):
         (worker,) = await until(lambda: worker_ids(db))
         enqueue_many(db, [counts.job(number) for number in range(count)])
         for done in range(200, count, 400):

@@ -5,7 +5,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -13,10 +12,8 @@ import pytest
 from pgqueue import Backoff, JobContext, enqueue, enqueue_many, job
 from pgqueue.worker import loop, watch
 from pgqueue.worker.link import Link
-from tests.chaos.proxy import Line, Network
-from tests.install import install_schema
 from tests.sql.verbs import state, value
-from tests.worker.server import Server, own_server
+from tests.worker.server import through
 from tests.worker.test_server import told
 from tests.worker.working import NEVER, connections, until, until_all, until_asleep, worker_ids, working
 
@@ -24,27 +21,10 @@ NOTICED_WITHIN_SECONDS = 30
 DEAD = "nobody works on it"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """Up, on TCP, with the schema."""
-    with own_server(tcp_port=free_port()) as server:
-        server.start()
-        install_schema(server.dsn)
-        yield server
-
-
 @pytest.fixture
-def db(server: Server) -> Iterator[psycopg.Connection]:
-    """Past the network."""
-    with psycopg.connect(server.dsn, autocommit=True) as db:
-        db.execute("truncate pgqueue.job, pgqueue.job_archive, pgqueue.attempt, pgqueue.worker")
-        yield db
-
-
-@pytest.fixture
-def network(server: Server) -> Iterator[Network]:
-    with Network("127.0.0.1", urlsplit(server.dsn).port) as network:
-        yield network
+def dsn(tcp_dsn: str) -> str:
+    """`db` is past the network."""
+    return tcp_dsn
 
 
 @pytest.fixture
@@ -61,18 +41,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> list[bool | None]:
 
     monkeypatch.setattr(watch.Watch, "_judge", heard)
     return answers
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def through(line: Line) -> str:
-    return f"postgresql://postgres@127.0.0.1:{line.port}/pgqueue"
 
 
 def causes(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -112,11 +80,11 @@ async def test_half_open_connections_of_a_worker_that_sleeps_are_noticed_within_
     assert all(DEAD in cause for cause in causes(caplog))
 
 
-async def test_the_server_lets_go_of_a_machine_that_vanished_within_half_a_minute(server):
+async def test_the_server_lets_go_of_a_machine_that_vanished_within_half_a_minute(tcp_dsn):
     """It would wait for two hours, and meanwhile keep the locks by which the worker lives, leads and sleeps."""
     asked = "select name, setting::integer from pg_settings where name ~ '^tcp_(keepalives|user)'"
-    async with await psycopg.AsyncConnection.connect(server.dsn, autocommit=True) as connection:
-        await Link("steward", server.dsn).meet(connection)
+    async with await psycopg.AsyncConnection.connect(tcp_dsn, autocommit=True) as connection:
+        await Link("steward", tcp_dsn).meet(connection)
         found = dict(await (await connection.execute(asked)).fetchall())
 
     alone = found["tcp_keepalives_idle"] + found["tcp_keepalives_interval"] * found["tcp_keepalives_count"]

@@ -34,6 +34,19 @@ def server() -> Iterator[Server]:
         yield server
 
 
+async def all_connections(server: Server, taken: contextlib.ExitStack) -> list[psycopg.Connection]:
+    """Every one that the server has. Those of the test before may still be on their way out."""
+    connections: list[psycopg.Connection] = []
+
+    def take() -> bool:
+        with contextlib.suppress(psycopg.OperationalError):
+            connections.append(taken.enter_context(psycopg.connect(server.dsn, autocommit=True)))
+        return len(connections) == FEW
+
+    await until(take)
+    return connections
+
+
 @contextlib.contextmanager
 def connected(server: Server) -> Iterator[psycopg.Connection]:
     with psycopg.connect(server.dsn, autocommit=True) as db:
@@ -135,7 +148,7 @@ async def test_a_full_disk_is_waited_for(small_disk, caplog):
 async def test_a_server_without_a_free_connection_is_waited_for(server, caplog, noop):
     """Somebody else's pool has them all. The log says so: whoever is on call looks there, not at the network."""
     with contextlib.ExitStack() as taken:
-        others = [taken.enter_context(psycopg.connect(server.dsn, autocommit=True)) for _ in range(FEW)]
+        others = await all_connections(server, taken)
         id = enqueue(others[0], noop.job()).id
         with caplog.at_level(logging.INFO):
             async with working(server.dsn, poll=NEVER):
