@@ -9,6 +9,7 @@ from pgqueue import Job, connections, enqueue
 from pgqueue.calls import SCHEMA_REVISION
 from pgqueue.errors import SchemaMismatch, SchemaMissing, SchemaOutdated, SchemaTooNew
 from tests.client.kinds import KINDS
+from tests.databases import Databases, with_database
 
 pytestmark = pytest.mark.integration
 
@@ -22,10 +23,18 @@ def first_call() -> Iterator[None]:
     connections._speaks.update(before)
 
 
+@pytest.fixture(scope="module")
+def bare_dsn(databases: Databases, worker_name: str) -> Iterator[str]:
+    """URL of a database without the schema, for tests that leave it so."""
+    name = databases.create(worker_name, schema=False)
+    yield with_database(databases.dsn, name)
+    databases.drop(name)
+
+
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_database_without_the_schema_is_refused_with_the_command(empty_dsn, kind):
+async def test_a_database_without_the_schema_is_refused_with_the_command(bare_dsn, kind):
     """It is the first thing that goes wrong for everybody."""
-    async with KINDS[kind](empty_dsn) as caller:
+    async with KINDS[kind](bare_dsn) as caller:
         with pytest.raises(SchemaMissing, match="run: pgqueue migrate"):
             await caller.enqueue(Job("charge"))
         await caller.rollback()
@@ -78,9 +87,9 @@ def test_a_schema_dropped_later_is_missing_too(db):
         enqueue(db, Job("charge"))
 
 
-def test_two_databases_are_checked_each(dsn, empty_dsn):
+def test_two_databases_are_checked_each(dsn, bare_dsn):
     """What holds for one says nothing of the other."""
-    with psycopg.connect(dsn) as right, psycopg.connect(empty_dsn) as wrong:
+    with psycopg.connect(dsn) as right, psycopg.connect(bare_dsn) as wrong:
         enqueue(right, Job("charge"))
         with pytest.raises(SchemaMissing):
             enqueue(wrong, Job("charge"))
