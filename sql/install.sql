@@ -34,6 +34,7 @@ set local check_function_bodies = off;
 
 -- What producers and operators call
 \ir functions/enqueue.sql
+\ir functions/enqueue_plain.sql
 \ir functions/enqueue_many.sql
 \ir functions/enqueue_each.sql
 \ir functions/find_unique.sql
@@ -80,6 +81,7 @@ set local check_function_bodies = off;
 
 -- Sleeping and waking
 \ir functions/wake.sql
+\ir functions/nobody_sleeps.sql
 \ir functions/park.sql
 \ir functions/settled.sql
 \ir functions/unpark.sql
@@ -118,6 +120,9 @@ set local check_function_bodies = off;
 
 -- The rules
 \ir functions/check_job.sql
+\ir functions/is_kind.sql
+\ir functions/is_queue.sql
+\ir functions/are_args.sql
 \ir functions/check_schedule.sql
 \ir functions/check_unique.sql
 \ir functions/check_worker.sql

@@ -19,6 +19,7 @@ import typer
 import typer.models
 
 from pgqueue.cli import app
+from pgqueue.migrations.files import Replaced, signatures_of
 
 HERE = Path(__file__).resolve().parent
 INSTALL = HERE.parents[1] / "sql" / "install.sql"
@@ -96,34 +97,38 @@ def _default(value: Any, info: Any) -> str:
 
 
 _FUNCTIONS = """
-select p.proname, obj_description(p.oid, 'pg_proc'), p.prosrc
+select p.oid, p.proname, obj_description(p.oid, 'pg_proc'), p.prosrc
 from pg_proc p where p.pronamespace = 'pgqueue'::regnamespace and p.prokind = 'f'
 """
 
 
 def functions(connection: psycopg.Connection[Any]) -> str:
     """Every function with its contract, in the order and under the titles of install.sql."""
-    known = {row[0]: row for row in connection.execute(_FUNCTIONS)}
+    known = {oid: function for oid, *function in connection.execute(_FUNCTIONS)}
     parts = [
         "# SQL functions\n",
         NOTE,
-        "Each body begins with its contract, so `\\sf pgqueue.enqueue` shows it on a live server. Errors have "
+        "Each body begins with its contract, so `\\sf pgqueue.cancel` shows it on a live server. Errors have "
         "SQLSTATEs of their own: PQ001 a value breaks a rule, PQ003 no such job, PQ004 wrong state, PQ005 the worker "
         "was declared dead, PQ020 a schedule breaks a rule, PQ021 no such schedule. Applications and operators call "
         "those of the first two sections; the others are how a worker "
         "works.\n",
     ]
-    for title, names in _sections():
+    for title, files in _sections():
         parts.append(f"## {title}\n")
-        for name in names:
-            parts.append(_function(*known.pop(name)))
+        for file in files:
+            source = (INSTALL.parent / "functions" / f"{file}.sql").read_text(encoding="utf-8")
+            (signature,) = signatures_of(Replaced(file, source))
+            (oid,) = connection.execute("select %s::regprocedure::oid", [signature]).fetchall()[0]
+            parts.append(_function(source, *known.pop(oid)))
     if known:
-        raise SystemExit(f"these functions are in the database and not in install.sql: {', '.join(known)}")
+        names = ", ".join(name for name, *_ in known.values())
+        raise SystemExit(f"these functions are in the database and not in install.sql: {names}")
     return "\n".join(parts)
 
 
 def _sections() -> Iterator[tuple[str, list[str]]]:
-    """Titles of install.sql with the functions under each."""
+    """Titles of install.sql with the files of functions under each."""
     for block in INSTALL.read_text(encoding="utf-8").split("\n\n"):
         names = re.findall(r"^\\ir functions/(\w+)\.sql$", block, re.MULTILINE)
         if names:
@@ -131,9 +136,8 @@ def _sections() -> Iterator[tuple[str, list[str]]]:
             yield title[-1], names
 
 
-def _function(name: str, comment: str, body: str) -> str:
+def _function(source: str, name: str, comment: str, body: str) -> str:
     """The signature is the file's, which is written for people; the server's has casts in it."""
-    source = (INSTALL.parent / "functions" / f"{name}.sql").read_text(encoding="utf-8")
     signature = re.search(r"^create or replace function (.+?)\nlanguage", source, re.DOTALL)
     assert signature is not None, name
     header = []

@@ -9,7 +9,8 @@ as $$
 -- check_job(kind, args, queue, …) → nothing, or an error
 --
 --   The rules of a job for every way in. The message names the value and the rule. enqueue and enqueue_many let pass by
---   themselves what plainly keeps them, and leave the rest to this: a rule that gets narrower gets so there too.
+--   themselves what plainly keeps them, and leave the rest to this: a rule of a number that gets narrower gets so there
+--   too. Those of kind, queue and args stand in functions that all share.
 --
 --   Times stay within what every client can read: a job whose run_at or timeout is no date or duration in the worker's
 --   language would fail the whole batch it is claimed with, again and again.
@@ -17,19 +18,18 @@ as $$
 --   The size of args is that of their text, which a client can tell beforehand. As stored, numbers take up to six times
 --   that; text is only made of args that are stored large.
 --
---   Two costs shape the code. A name is matched without a bounded repeat: '{1,63}' costs 6 µs a match, '+' and a length
---   0.3 µs. And there is an if for each rule, not one expression for all: a transaction pays for every part of an
---   expression it comes to, whether that part is needed or not, and the messages were most of it.
+--   There is an if for each rule, not one expression for all: a transaction pays for every part of an expression it comes
+--   to, whether that part is needed or not, and the messages were most of it.
 --
 -- Raises    PQ001 for the first rule that is broken.
 -- Writes    nothing.
 -- Called by pgqueue.enqueue, enqueue_many and check_schedule.
 begin
-    if (p_kind collate "C" ~ '^[A-Za-z0-9._:-]+$' and octet_length(p_kind) <= 255) is not true then
+    if pgqueue.is_kind(p_kind) is not true then
         raise exception 'job kind % is no name; use 1 to 255 letters, digits, ''.'', ''_'', ''-'', '':''', quote_nullable(p_kind)
             using errcode = 'PQ001';
     end if;
-    if (p_queue collate "C" ~ '^[A-Za-z0-9._-]+$' and octet_length(p_queue) <= 63) is not true then
+    if pgqueue.is_queue(p_queue) is not true then
         raise exception 'queue name % is no name; use 1 to 63 letters, digits, ''.'', ''_'', ''-''', quote_nullable(p_queue)
             using errcode = 'PQ001';
     end if;
@@ -37,7 +37,7 @@ begin
         raise exception 'args of % are JSON of type %; they must be an object, one key per argument', p_kind, coalesce(jsonb_typeof(p_args), 'null')
             using errcode = 'PQ001';
     end if;
-    if pg_column_size(p_args) > 1048576 then
+    if not pgqueue.are_args(p_args) then
         if octet_length(p_args::text) > 1048576 then
             raise exception 'args of % take % bytes; the limit is 1048576: store the data elsewhere and pass its key', p_kind, octet_length(p_args::text)
                 using errcode = 'PQ001';

@@ -1,5 +1,5 @@
 create or replace function pgqueue.enqueue(
-    kind         text,
+    kind         anycompatible,
     args         jsonb default '{}',
     queue        text default 'default',
     priority     integer default 5,
@@ -27,8 +27,10 @@ as $$
 --   that lets a good job pass and one statement that inserts it and asks whether anybody sleeps, as pgqueue.wake does.
 --   What is seldom, and what is wrong, is left to pgqueue.check_job, pgqueue.enqueue_unique and pgqueue.wake. For the
 --   caller `select pgqueue.enqueue(…)` is cheaper than `select * from pgqueue.enqueue(…)`, which keeps the one row in a
---   tuple store first.
+--   tuple store first. A call with nothing but kind and args goes to the function of those two, see enqueue_plain.sql.
 --
+-- kind      a text of any type; anything else fails at the first look. Its declared type only keeps this function out of
+--           the way of the other.
 -- run_at    start no earlier than this; null: now. delay: the same, from now on. Not both.
 -- timeout   longest run time of one attempt; null: as the handler says.
 -- meta      what else its handler is told, a JSON object; null for nothing.
@@ -38,15 +40,13 @@ as $$
 -- Raises    PQ001 when a value breaks a rule, with the value and the rule.
 -- Writes    pgqueue.job: one row. With a key as pgqueue.enqueue_unique.
 -- Locks     as pgqueue.wake.
--- Called by applications; pgqueue.enqueue_each; pgqueue/calls/jobs.py.
+-- Called by applications; pgqueue.enqueue_each, enqueue_plain; pgqueue/calls/jobs.py.
 declare
     v_now   constant timestamptz := clock_timestamp();
     v_added pgqueue.enqueued;
 begin
     if (
-        kind collate "C" ~ '^[A-Za-z0-9._:-]+$' and octet_length(kind) <= 255
-        and queue collate "C" ~ '^[A-Za-z0-9._-]+$' and octet_length(queue) <= 63
-        and jsonb_typeof(args) = 'object' and pg_column_size(args) <= 1048576
+        pgqueue.is_kind(kind) and pgqueue.is_queue(queue) and pgqueue.are_args(args)
         and priority between 0 and 9 and max_attempts between 1 and 32767
         and num_nulls(
             run_at, delay, timeout, meta, expires_at, expires_in, unique_key, unique_scope, unique_until, unique_for, on_conflict
@@ -73,11 +73,7 @@ begin
         enqueue.kind, enqueue.args, enqueue.queue, enqueue.priority, coalesce(enqueue.run_at, v_now), v_now,
         enqueue.max_attempts, enqueue.timeout, enqueue.meta, enqueue.expires_at
     )
-    returning
-        j.id,
-        pg_try_advisory_xact_lock_shared(1885827329, hashtext(j.queue))
-            and pg_try_advisory_lock(1885827330, hashtext(j.queue)) and pg_advisory_unlock(1885827330, hashtext(j.queue))
-    into v_added;
+    returning j.id, pgqueue.nobody_sleeps(j.queue) into v_added;
 
     if not v_added.created then                           -- here: whether nobody sleeps
         perform pgqueue.wake(queue, run_at);
@@ -88,5 +84,6 @@ end;
 $$;
 
 comment on function pgqueue.enqueue(
-    text, jsonb, text, integer, timestamptz, interval, integer, interval, jsonb, timestamptz, interval, text, text, text, interval, text
+    anycompatible, jsonb, text, integer, timestamptz, interval, integer, interval, jsonb, timestamptz, interval, text, text, text,
+    interval, text
 ) is 'Adds a job to your transaction: it exists when that commits and never did when it rolls back.';

@@ -49,9 +49,9 @@ begin
             max_attempts integer, timeout interval, meta jsonb, expires_at timestamptz, expires_in interval
         )
         where case                                        -- always true, or an error: as in pgqueue.enqueue
-            when g.kind collate "C" ~ '^[A-Za-z0-9._:-]+$' and octet_length(g.kind) <= 255
-                and (g.queue is null or g.queue collate "C" ~ '^[A-Za-z0-9._-]+$' and octet_length(g.queue) <= 63)
-                and (g.args is null or jsonb_typeof(g.args) = 'object' and pg_column_size(g.args) <= 1048576)
+            when pgqueue.is_kind(g.kind)
+                and (g.queue is null or pgqueue.is_queue(g.queue))
+                and (g.args is null or pgqueue.are_args(g.args))
                 and (g.priority is null or g.priority between 0 and 9)
                 and (g.max_attempts is null or g.max_attempts between 1 and 32767)
                 and num_nulls(g.run_at, g.delay, g.timeout, g.meta, g.expires_at, g.expires_in) = 6

@@ -15,12 +15,9 @@ as $$
 -- Locks     gate of '@results' shared until the transaction ends; parked for an instant.
 -- Called by finish, fail, abandon, end_waiting.
 declare
-    v_key   constant integer := hashtext('@results');
     v_chunk constant integer := 390;          -- ids of 19 digits and a comma: a payload has fewer than 8,000 bytes
 begin
-    if pg_try_advisory_xact_lock_shared(1885827329, v_key)
-        and pg_try_advisory_lock(1885827330, v_key) and pg_advisory_unlock(1885827330, v_key)
-    then
+    if pgqueue.nobody_sleeps('@results') then
         return;
     elsif cardinality(p_ids) > 5 * v_chunk then
         perform pg_notify('pgqueue_results', '*');

@@ -12,22 +12,16 @@ as $$
 --             an instant: if it gets it, every producer that could not have seen it has committed, so one more claim
 --             finds their jobs;
 --     parked  held shared by each sleeping worker; tried exclusively here.
---   Either try fails: somebody sleeps or is about to, so ring. No try ever waits.
---
---   Parked is taken and let go within one expression: between two statements a cancel could strike, and the lock, which
---   belongs to the session, would stay; every worker of the queue would then wait for it before it sleeps.
+--   Either try (pgqueue.nobody_sleeps) fails: somebody sleeps or is about to, so ring. No try ever waits.
 --
 -- p_run_at  when the job may start; null or past for now. A later moment goes along, so that a sleeper can set its
 --           timer without a query.
 -- Writes    nothing; sends a notification on channel pgqueue: 'queue', or 'queue@epoch-seconds'.
 -- Locks     gate shared until the transaction ends; parked for an instant.
--- Called by enqueue, enqueue_many, enqueue_unique, fail, follow, release, rescue, retry, snooze, start_waiting, take_up.
-declare
-    v_key constant integer := hashtext(p_queue);
+-- Called by enqueue, enqueue_many, enqueue_plain, enqueue_unique, fail, follow, release, rescue, retry, snooze,
+--           start_waiting, take_up.
 begin
-    if pg_try_advisory_xact_lock_shared(1885827329, v_key)
-        and pg_try_advisory_lock(1885827330, v_key) and pg_advisory_unlock(1885827330, v_key)
-    then
+    if pgqueue.nobody_sleeps(p_queue) then
         return;
     elsif p_run_at > clock_timestamp() then
         perform pg_notify('pgqueue', format('%s@%s', p_queue, extract(epoch from p_run_at)));

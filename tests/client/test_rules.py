@@ -53,17 +53,18 @@ def python_takes(option: str, value: Any) -> Job | None:
 
 
 def sql_takes(db: psycopg.Connection, option: str, value: Any) -> bool:
-    """Whether pgqueue.enqueue and enqueue_many take it, from a client that checks nothing."""
+    """Whether both pgqueue.enqueue and enqueue_many take it, from a client that checks nothing."""
     cast = {"args": "jsonb", "timeout": "interval", "delay": "interval", "run_at": "timestamptz"}.get(option, "text")
     cast = "integer" if option in ("priority", "max_attempts") else cast
     given = {"args": lambda: json.dumps(value), "timeout": lambda: f"{value:.9f} s", "delay": lambda: f"{value:.9f} s"}
     text = given[option]() if option in given else str(value)
     kind = "" if option == "kind" else "'noop', "
-    one = f"select pgqueue.enqueue({kind}{option} => %s::text::{cast})"
+    one = f"select pgqueue.enqueue({kind}{option} => %s::text::{cast})"  # of kind or args alone: the plain one
+    full = f"select pgqueue.enqueue({kind}{option} => %s::text::{cast}, meta => null)"
     many = f"""select pgqueue.enqueue_many(jsonb_build_array(
         '{{"kind": "noop"}}'::jsonb || jsonb_build_object('{option}', %s::text::{cast})))"""
-    taken = {_takes(db, statement, text) for statement in (one, many)}
-    assert len(taken) == 1, f"enqueue and enqueue_many differ about {option} {text!r:.80}"
+    taken = {_takes(db, statement, text) for statement in (one, full, many)}
+    assert len(taken) == 1, f"both enqueue and enqueue_many differ about {option} {text!r:.80}"
     return taken.pop()
 
 
