@@ -3,6 +3,7 @@
 import inspect
 import json
 import signal
+import sys
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -42,6 +43,15 @@ def app(tmp_path):
     """A module `myjobs` in the command's directory."""
     (tmp_path / "myjobs.py").write_text(APP)
     return tmp_path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A command in this process has it for its directory; what it imports from there is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("myjobs", None)
 
 
 def ended(process):
@@ -124,16 +134,16 @@ def test_a_signal_lets_running_jobs_finish(app, db, process, tmp_path):
         ("import sys; sys.exit(0)", "myjobs", "SystemExit: 0 (/"),
     ],
 )
-def test_an_app_that_cannot_be_imported(process, tmp_path, source, given, message):
+def test_an_app_that_cannot_be_imported(pgqueue, folder, source, given, message):
     """One line, with the file and the line."""
     if source is not None:
-        (tmp_path / "myjobs.py").write_text(source)
-    code, stdout, stderr = ended(process("worker", "--app", given, "--drain"))
+        (folder / "myjobs.py").write_text(source)
+    result = pgqueue("worker", "--app", given, "--drain")
 
-    assert (code, stdout) == (2, "")
-    assert message in stderr
-    assert stderr.count("\n") == 1
-    assert "Traceback" not in stderr
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.integration

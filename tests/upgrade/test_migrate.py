@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from subprocess import PIPE
 
 import psycopg
 import pytest
@@ -36,6 +37,25 @@ print("ready", flush=True)
 sys.stdin.readline()
 print(migrate(sys.argv[1]).before)
 """
+
+
+TEN_REPLICAS = """
+import os, sys
+from pgqueue.migrations import migrate
+gate, opener = os.pipe()
+replicas = []
+for _ in range(10):
+    replica = os.fork()
+    if not replica:
+        os.close(opener)
+        os.read(gate, 1)  # ends when nobody has the opener any more
+        os.write(1, f"{migrate(sys.argv[1]).before}\\n".encode())
+        os._exit(0)
+    replicas.append(replica)
+os.close(opener)
+sys.exit(any([os.waitpid(replica, 0)[1] for replica in replicas]))
+"""
+"""Processes that have done their imports, all of them, before the first may migrate."""
 
 
 def start_replica(dsn):
@@ -79,15 +99,11 @@ def test_jobs_survive(db, dsn):
 
 def test_ten_replicas_start_together(empty_dsn, fresh, dump):
     """None fails, one makes the schema, the others find it made."""
-    replicas = [start_replica(empty_dsn) for _ in range(10)]
-    for replica in replicas:  # all of them have done their imports before the first may go
-        assert replica.stdout.readline() == "ready\n"
-    for replica in replicas:
-        replica.stdin.write("go\n")
-        replica.stdin.flush()
-    answers = [replica.communicate()[0].strip() for replica in replicas]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    replicas = subprocess.run([sys.executable, "-c", TEN_REPLICAS, empty_dsn], env=environment, stdout=PIPE, text=True)
+    answers = replicas.stdout.split()
 
-    assert [replica.returncode for replica in replicas] == [0] * 10
+    assert replicas.returncode == 0
     assert sorted(answers) == [SCHEMA_REVISION] * 9 + ["None"]
     alone = fresh()
     migrations.migrate(alone)
