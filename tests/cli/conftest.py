@@ -1,6 +1,5 @@
 """The real command, in this process; where signals or exit codes of a process matter, in one of its own."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -8,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from pgqueue import connections
-from pgqueue.cli import app
+from tests.cli.command import called
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIBPQ = ("PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGSERVICE", "PGQUEUE_DSN", "PGCONNECT_TIMEOUT")
@@ -29,16 +28,7 @@ def environment(monkeypatch) -> None:
 def bare(environment) -> Callable[..., Result]:
     """Runs `pgqueue ARGUMENTS` with no database told."""
 
-    def run(*arguments: object) -> Result:
-        root = logging.getLogger()
-        handlers, level = list(root.handlers), root.level
-        try:
-            return CliRunner().invoke(app, [str(argument) for argument in arguments])
-        finally:  # a command sends the log to its stderr, which is closed by now
-            root.handlers[:] = handlers
-            root.setLevel(level)
-
-    return run
+    return called
 
 
 @pytest.fixture

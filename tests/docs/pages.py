@@ -3,7 +3,7 @@
     ```python                      executed; all of a page in one namespace, `await` included
     ```python title="jobs.py"      written to a file of that name, which later examples may import
     ```sql                         executed
-    ```console                     each line after `$ ` run by bash; the lines below it are what it must print
+    ```console                     each line after `$ ` typed into a shell; the lines below it are what it must print
     ```go                          each SQL string in it is prepared, so its names and types are right
 
 `postgresql:///app`, with or without a +driver, stands for the test's database. In what a command prints `…` stands for
@@ -15,6 +15,7 @@ import asyncio
 import inspect
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from tests.cli.command import called
 
 FENCE = re.compile(r"^```(?P<language>\w+)(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN = {"python", "sql", "console", "go"}
@@ -106,19 +109,34 @@ class Reader:
                 name, _, value = command.removeprefix("export ").partition("=")
                 self._environment[name] = value
                 continue
-            done = subprocess.run(
-                ["bash", "-ec", command],
-                cwd=self._folder,
-                env=self._environment,
-                capture_output=True,
-                text=True,
-                timeout=120,
-            )
+            code, output, errors = self._ours(command) or self._bash(command)
             where = f"{self._page.name}:{line}: {command}"
-            assert done.returncode == 0, f"{where}\n{done.stdout}{done.stderr}"
+            assert code == 0, f"{where}\n{output}{errors}"
             if expected.strip():
                 pattern = ".*".join(map(re.escape, _trimmed(expected).split("…")))
-                assert re.fullmatch(pattern, _trimmed(done.stdout), re.DOTALL), f"{where}\n{done.stdout}{done.stderr}"
+                assert re.fullmatch(pattern, _trimmed(output), re.DOTALL), f"{where}\n{output}{errors}"
+
+    def _ours(self, command: str) -> tuple[int, str, str] | None:
+        """Exit code, stdout and stderr of a command of pgqueue's that can be called here, where nothing has to start.
+
+        Not one that imports the page's handlers: this process knows those already.
+        """
+        words = shlex.split(command)
+        if words[0] != "pgqueue" or "--app" in words or re.search(r"[$;|<>&]", re.sub("'[^']*'", "", command)):
+            return None
+        done = called(*words[1:], environment=self._environment)
+        return done.exit_code, done.stdout, done.stderr
+
+    def _bash(self, command: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            ["bash", "-ec", command],
+            cwd=self._folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return done.returncode, done.stdout, done.stderr
 
 
 def _trimmed(text: str) -> str:
