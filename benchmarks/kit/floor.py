@@ -45,7 +45,7 @@ async def lane(dsn: str, worker: int, cursors: bool) -> None:
             if rows and cursors:
                 after_run_at, after_id = [None] * PRIORITIES, [None] * PRIORITIES
                 row = rows[-1]
-                after_run_at[row[5]], after_id[row[5]] = row[8], row[0]
+                after_run_at[row[5]], after_id[row[5]] = calls.received(row[8]), row[0]
 
 
 async def main(dsn: str, cursors: bool = True) -> None:

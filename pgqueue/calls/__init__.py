@@ -12,7 +12,7 @@ The calls a worker makes go through psycopg only and use its types.
 
 from typing import Final
 
-from pgqueue.calls.call import Call, Row
+from pgqueue.calls.call import Call, Row, received
 from pgqueue.calls.jobs import Cancelling, cancel, enqueue, enqueue_many, retry
 from pgqueue.calls.work import (
     ClaimedJob,
@@ -80,6 +80,7 @@ __all__ = [
     "once",
     "park",
     "recall",
+    "received",
     "reconcile",
     "register",
     "release",

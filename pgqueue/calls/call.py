@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Final, Generic, TypeVar
 
 from pgqueue.job import seconds
 
 T = TypeVar("T")
 Row = Sequence[Any]
+
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +51,12 @@ def moment(moment: datetime | None) -> str | None:
     """A moment as text."""
     # In UTC: Python has offsets that Postgres does not read, of a whole day or of microseconds.
     return None if moment is None else moment.astimezone(UTC).isoformat()
+
+
+def received(sent: bytes, zone: tzinfo = UTC) -> datetime:
+    """A moment that came as `timestamptz_send` gives it; infinity is the last that Python knows, or the first."""
+    since = int.from_bytes(sent, "big", signed=True)
+    try:
+        return (_EPOCH + timedelta(microseconds=since)).astimezone(zone)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=zone) if since < 0 else datetime.max.replace(tzinfo=zone)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, NamedTuple
 
-from pgqueue.calls.call import Call, array, column, first, nothing
+from pgqueue.calls.call import Call, array, column, first, nothing, received
 
 
 class ClaimedJob(NamedTuple):
@@ -24,17 +24,20 @@ class ClaimedJob(NamedTuple):
     priority: int
     attempt: int
     max_attempts: int
-    run_at: datetime
-    created_at: datetime
+    run_at: bytes
+    created_at: bytes
+    """As `timestamptz_send` gives them, for `received`: few ask, and a `datetime` takes as long as all else that is
+    loaded."""
     timeout: timedelta | None
     meta: str | None = None
     """What else the handler is told, as JSON text; None for nothing."""
 
 
 _EXCHANGE: Final = """select e.id, e.claims, e.queue, e.kind, e.args::text, e.priority, e.attempt, e.max_attempts,
-    e.run_at, e.created_at, e.timeout, e.meta::text from pgqueue.exchange(%(worker)s, %(ids)s::bigint[],
-    %(claims)s::integer[], %(results)s::jsonb[], %(queues)s::text[], %(limits)s::integer[],
-    %(after_run_at)s::timestamptz[], %(after_id)s::bigint[], %(result_ttls)s::interval[]) e"""
+    timestamptz_send(e.run_at), timestamptz_send(e.created_at), e.timeout, e.meta::text
+    from pgqueue.exchange(%(worker)s, %(ids)s::bigint[], %(claims)s::integer[], %(results)s::jsonb[],
+    %(queues)s::text[], %(limits)s::integer[], %(after_run_at)s::timestamptz[], %(after_id)s::bigint[],
+    %(result_ttls)s::interval[]) e"""
 
 
 def exchange(
@@ -43,7 +46,7 @@ def exchange(
     claims: Sequence[int],
     results: Sequence[str | None] | None,
     wanted: Mapping[str, int],
-    after_run_at: Sequence[datetime | None] | None,
+    after_run_at: Sequence[bytes | None] | None,
     after_id: Sequence[int | None] | None,
     result_ttls: Sequence[timedelta | None] | None = None,
 ) -> Call[list[ClaimedJob]]:
@@ -51,7 +54,8 @@ def exchange(
 
     results:      JSON text or None for each id; None when no handler returned anything.
     wanted:       how many jobs to take from each queue.
-    after_*:      claim cursors, ten for each queue of `wanted`, one after the other; None to sweep from the start.
+    after_*:      claim cursors, ten for each queue of `wanted`, one after the other, as jobs have them; None to sweep
+                  from the start.
     result_ttls:  for how long each result can be read; None, here or for one: as long as the job is kept.
     """
     params = {
@@ -61,7 +65,7 @@ def exchange(
         "results": results,
         "queues": list(wanted),
         "limits": list(wanted.values()),
-        "after_run_at": after_run_at,
+        "after_run_at": None if after_run_at is None else [None if m is None else received(m) for m in after_run_at],
         "after_id": after_id,
         "result_ttls": result_ttls,
     }

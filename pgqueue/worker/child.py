@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
+from pgqueue.calls import received
 from pgqueue.context import JobContext
 from pgqueue.control import Control
 from pgqueue.errors import ConfigurationError
@@ -125,8 +126,8 @@ class Child:
             queue=job.queue,
             attempt=job.attempt,
             max_attempts=job.max_attempts,
-            run_at=job.run_at,
-            created_at=job.created_at,
+            run_at=received(job.run_at, order.zone),
+            created_at=received(job.created_at, order.zone),
             deadline=None if order.limit is None else datetime.now(UTC) + timedelta(seconds=order.limit),
             worker=self._worker,
             log=JobLogger(

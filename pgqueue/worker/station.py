@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from pgqueue.calls import ClaimedJob
@@ -53,7 +52,7 @@ class Station:
         self._asked = 0
         self._looks: list[asyncio.Future[int]] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._after_run_at: list[datetime | None] = [None] * PRIORITIES
+        self._after_run_at: list[bytes | None] = [None] * PRIORITIES
         self._after_id: list[int | None] = [None] * PRIORITIES
         self._sweep_at = now
         self._mean = HORIZON
@@ -77,7 +76,7 @@ class Station:
         return Ask(self, wanted, bool(looks) or now >= self._sweep_at, looks)
 
     @property
-    def cursor(self) -> tuple[Sequence[datetime | None], Sequence[int | None]]:
+    def cursor(self) -> tuple[Sequence[bytes | None], Sequence[int | None]]:
         """The claim cursor: for each priority, run_at and id of the last job taken."""
         return self._after_run_at, self._after_id
 

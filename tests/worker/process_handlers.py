@@ -110,6 +110,11 @@ def tells_all(ctx: JobContext) -> list[object]:
 
 
 @job(executor="process", max_attempts=1)
+def tells_when(ctx: JobContext) -> list[str]:
+    return [str(ctx.run_at), str(ctx.created_at)]
+
+
+@job(executor="process", max_attempts=1)
 def tells_a_secret(ctx: JobContext, door: Secret[str]) -> None:
     ctx.log(f"kept: {door.reveal()}")
     ctx.log.warning("given: %s", door.reveal())
@@ -133,6 +138,7 @@ def says(what: str) -> object:
 
 TASKS = [
     says,
+    tells_when,
     tells_its_pid,
     short_lived,
     hangs_in_process,

@@ -5,8 +5,10 @@ import functools
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pgqueue import Job, JobContext, enqueue, enqueue_many, job
 from tests.sql.verbs import rescue, row, silent_for, state, value
@@ -170,6 +172,38 @@ async def test_a_handler_is_told_about_its_job(dsn, db):
     assert (context.run_at, context.created_at) == (on_record.run_at, on_record.created_at)
     assert timedelta(seconds=59) < context.deadline - before < timedelta(seconds=75)
     assert (other.id, other.kind, other.queue, other.deadline) == (second, "asks_too", "other", None)
+
+
+async def test_its_moments_are_told_in_the_time_zone_of_the_session(dsn, db):
+    """A handler that names a report by the day of `ctx.run_at` means the day where the database is set to be."""
+    told = []
+
+    @job
+    async def asks(context: JobContext):
+        told.extend([str(context.run_at), str(context.created_at)])
+
+    enqueue(db, asks.job())
+
+    await drain(make_conninfo(dsn, options="-c timezone=Asia/Tokyo"))
+
+    on_record = row(db, "select run_at, created_at from pgqueue.jobs")
+    assert told == [str(moment.astimezone(ZoneInfo("Asia/Tokyo"))) for moment in on_record]
+
+
+async def test_a_job_that_was_due_before_all_time_runs(dsn, db):
+    """Who inserts jobs by hand may mean "at once" by it; no worker may stumble over the moment."""
+
+    told = []
+
+    @job(name="asks")
+    async def asks(context: JobContext):
+        told.append(context.run_at)
+
+    db.execute("insert into pgqueue.job (kind, args, run_at) values ('asks', '{}', '-infinity')")
+
+    await drain(make_conninfo(dsn, options="-c timezone=America/New_York"))
+
+    assert [moment.year for moment in told] == [1]
 
 
 async def test_a_job_under_a_former_name_of_its_handler_runs(dsn, db):

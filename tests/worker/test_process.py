@@ -4,13 +4,15 @@ import logging
 import os
 import signal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pgqueue import Secret, cancel, enqueue, enqueue_many, job, lifespan, middleware
 from pgqueue.errors import ConfigurationError
 from pgqueue.task import registry
-from tests.sql.verbs import state, value, values
+from tests.sql.verbs import row, state, value, values
 from tests.worker import process_handlers as handlers
 from tests.worker.process import process
 from tests.worker.working import attempts, drain, states, until, working
@@ -200,6 +202,16 @@ async def test_what_it_says_and_sees_is_as_elsewhere(dsn, db, caplog, capfd):
     lines = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
     assert ("shop", "WARNING", "logged by a handler 42") in lines
     assert ("pgqueue.job", "INFO", "said by a handler") in lines
+
+
+async def test_its_moments_are_told_in_the_time_zone_of_the_session(dsn, db):
+    """A handler is moved to a process and must go on with the same days."""
+    enqueue(db, handlers.tells_when.job())
+
+    await drain(make_conninfo(dsn, options="-c timezone=Asia/Tokyo"))
+
+    on_record = row(db, "select run_at, created_at from pgqueue.jobs")
+    assert results(db) == [[str(moment.astimezone(ZoneInfo("Asia/Tokyo"))) for moment in on_record]]
 
 
 async def test_what_it_says_is_kept_without_its_secrets(dsn, db, caplog):

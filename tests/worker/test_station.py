@@ -3,8 +3,6 @@
 Lanes overlap: the answer to one claim comes while another is under way, in any order.
 """
 
-from datetime import UTC, datetime
-
 import pytest
 
 from pgqueue.calls import ClaimedJob
@@ -19,8 +17,7 @@ async def station() -> Station:
 
 
 def job(id: int) -> ClaimedJob:
-    moment = datetime(2026, 1, 31, tzinfo=UTC)
-    return ClaimedJob(id, 1, "default", "noop", "{}", 5, 1, 20, moment, moment, None)
+    return ClaimedJob(id, 1, "default", "noop", "{}", 5, 1, 20, bytes(8), bytes(8), None)
 
 
 def receive(station: Station, ask, jobs=()):
