@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final, Generic, TypeVar
@@ -24,7 +24,7 @@ class Call(Generic[T]):
     read: Callable[[Sequence[Row]], T]
 
 
-def array(numbers: Sequence[int]) -> str:
+def array(numbers: Iterable[int]) -> str:
     """Numbers as the text of an array: a third of what psycopg's own conversion of a list costs."""
     return f"{{{','.join(map(str, numbers))}}}"
 

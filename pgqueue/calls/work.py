@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from pgqueue.calls.call import Call, array, column, first, nothing, received
+from pgqueue.calls.call import Call, Row, array, column, first, nothing, received
 
 
 class ClaimedJob(NamedTuple):
@@ -40,10 +41,15 @@ _EXCHANGE: Final = """select e.id, e.claims, e.queue, e.kind, e.args::text, e.pr
     %(result_ttls)s::interval[]) e"""
 
 
+def _claimed(rows: Sequence[Row]) -> list[ClaimedJob]:
+    """Jobs of rows: `ClaimedJob._make` for each, without a frame of Python for each."""
+    return list(map(tuple.__new__, itertools.repeat(ClaimedJob), rows))
+
+
 def exchange(
     worker: int,
-    ids: Sequence[int],
-    claims: Sequence[int],
+    ids: Iterable[int],
+    claims: Iterable[int],
     results: Sequence[str | None] | None,
     wanted: Mapping[str, int],
     after_run_at: Sequence[bytes | None] | None,
@@ -69,7 +75,7 @@ def exchange(
         "after_id": after_id,
         "result_ttls": result_ttls,
     }
-    return Call(_EXCHANGE, params, lambda rows: list(map(ClaimedJob._make, rows)))
+    return Call(_EXCHANGE, params, _claimed)
 
 
 def fail(

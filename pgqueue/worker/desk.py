@@ -263,29 +263,25 @@ class Desk:
                     self.claimable -= ask.wanted
         return load
 
-    def _hold(self, jobs: Iterable[ClaimedJob]) -> list[ClaimedJob]:
+    def _hold(self, jobs: Sequence[ClaimedJob]) -> Sequence[ClaimedJob]:
         """Notes that this worker holds these jobs; gives those that are new to it.
 
         One that it held before, under the same claim, was given out again by a server that crashed and forgot the
         claim, which commits asynchronously. The attempt that runs here stands.
         """
-        held, new = self._held, []
-        for job in jobs:
-            before = held.get(job.id)
-            held[job.id] = job
-            if before is None or before.claims != job.claims:
-                new.append(job)
+        held, brought = self._held, {job.id: job for job in jobs}
+        new = jobs
+        if not held.keys().isdisjoint(brought):
+            new = [job for job in jobs if job.id not in held or held[job.id].claims != job.claims]
+        held.update(brought)
         return new
 
-    def _let_go(self, jobs: Iterable[ClaimedJob]) -> None:
+    def _let_go(self, jobs: list[ClaimedJob]) -> None:
         """Forgets jobs whose outcome is on record."""
         held = self._held
-        for job in jobs:
-            mine = held.get(job.id)
-            if mine is job or (
-                mine is not None and mine.claims == job.claims
-            ):  # else another lane has claimed it again
-                del held[job.id]
+        mine = [held.pop(job.id, job) for job in jobs]
+        if mine != jobs:  # another lane has claimed some of them again
+            held.update((new.id, new) for new, job in zip(mine, jobs, strict=True) if new.claims != job.claims)
 
     def _give_back(self, station: Station) -> None:
         while station.buffer:

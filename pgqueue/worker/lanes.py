@@ -183,12 +183,12 @@ class Lane:
 
 def _exchange_call(load: Load) -> calls.Call[list[ClaimedJob]]:
     """The exchange for a load's completed jobs and asks."""
-    results: list[str | None] | None = [outcome.result for outcome in load.completed]
+    jobs = [outcome.job for outcome in load.completed]
+    results: list[str | None] | None = None
     ttls: list[timedelta | None] | None = None
-    if any(result is not None for result in results or ()):
-        ttls = [outcome.result_ttl for outcome in load.completed]
-    else:
-        results = None
+    returned = [outcome.result for outcome in load.completed]
+    if returned.count(None) < len(returned):
+        results, ttls = returned, [outcome.result_ttl for outcome in load.completed]
     after_run_at: list[Any] | None = None
     after_id: list[Any] | None = None
     if load.asks and not load.swept:
@@ -199,8 +199,8 @@ def _exchange_call(load: Load) -> calls.Call[list[ClaimedJob]]:
             after_id += ids
     return calls.exchange(
         load.worker,
-        [outcome.job.id for outcome in load.completed],
-        [outcome.job.claims for outcome in load.completed],
+        [job.id for job in jobs],
+        [job.claims for job in jobs],
         results,
         {ask.station.queue: ask.wanted for ask in load.asks},
         after_run_at,

@@ -86,9 +86,8 @@ class Station:
         if swept:
             # A sweep that is itself slow (a held snapshot, a long line of dead entries) is made more seldom.
             self._sweep_at = now + max(SWEEP, 20 * took)
-        for job in jobs:
-            self._after_run_at[job.priority] = job.run_at
-            self._after_id[job.priority] = job.id
+        for priority, last in {job.priority: job for job in jobs}.items():
+            self._after_run_at[priority], self._after_id[priority] = last.run_at, last.id
         if jobs and not self.buffer and not self.running:
             self._busy_since = now
         self.buffer.extend(jobs)
