@@ -103,7 +103,7 @@ def of_result(job: ClaimedJob, task: AnyTask, result: Any) -> Outcome:
     """The outcome of a handler that returned. A result that cannot be stored fails this job alone, for good: running
     it again would only repeat its effects."""
     if result is None:
-        return Completed(job, None)
+        return tuple.__new__(Completed, (job, None, None))  # nearly every job: as Completed(job, None), without a frame
     if isinstance(result, Recorded):
         return result
     if isinstance(result, Control) or (isinstance(result, type) and issubclass(result, Control)):
