@@ -8,7 +8,6 @@ comes back from JSON as it was, the job is read back before it goes out, and ref
 
 from __future__ import annotations
 
-import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -61,6 +60,7 @@ class Arguments:
         """Whether a parameter is a `Secret`."""
         self._names = {f"a{i}": parameter for i, parameter in enumerate(self.signature.parameters)}
         self._model = _model(name, self.signature)
+        self._read: Callable[[str], dict[str, Any]] | None = None
         self._doubtful = [
             field
             for field, parameter in self._names.items()
@@ -98,15 +98,14 @@ class Arguments:
         Parsed and checked in one step, by pydantic's own parser. Raises `InvalidJob` when they do not fit.
         """
         try:
-            return self._read(payload)
+            return (self._read or self._reader())(payload)
         except ValidationError as error:
             raise InvalidJob(f"stored arguments do not fit {self.shown}: {readable(error)}") from error
         except PydanticUserError as error:
             raise self._unfinished(error) from error
 
-    @functools.cached_property
-    def _read(self) -> Callable[[str], dict[str, Any]]:
-        """Makes keyword arguments of JSON, as the model checks them.
+    def _reader(self) -> Callable[[str], dict[str, Any]]:
+        """What makes keyword arguments of JSON, as the model checks them.
 
         Without the model in between, which takes twice as long. Made when it is first needed: most processes only
         enqueue.
@@ -115,8 +114,8 @@ class Arguments:
         fields = self._model.model_fields.items()
         hints = {self._names[name]: typing.Annotated[field.annotation, field] for name, field in fields}
         plain = with_config(self._model.model_config)(TypedDict(self.name, hints))  # type: ignore[operator]
-        read: Callable[[str], dict[str, Any]] = TypeAdapter(plain).validator.validate_json
-        return read
+        self._read = TypeAdapter(plain).validator.validate_json
+        return self._read
 
     def _prove(self, held: BaseModel, plain: dict[str, Any]) -> None:
         """Reads the arguments back. Raises `InvalidJob` unless they are what they were."""

@@ -30,7 +30,12 @@ from pgqueue.worker.surroundings import call_within, surround
 from pgqueue.worker.threads import Threads
 
 Way = Callable[[ClaimedJob, float | None, Arguments, Place], Awaitable[Any]]
-"""Calls one task's function for a job. The number: seconds it may run, None for no limit."""
+"""`way(job, limit, arguments, place)` calls one task's function for a job; the answer is what that returns.
+
+limit: seconds it may run, None for no limit; whoever awaits this keeps it, by cancelling. A coroutine then gets
+CancelledError, a process is killed; a thread is left to itself, and learns of it from its context. place: where it
+runs.
+"""
 
 
 class Calling:
@@ -56,21 +61,8 @@ class Calling:
         self._transaction = transaction
         self._log = log
         self._zone = zone
-        self._ways: dict[Task[..., ..., Any], Way] = {}
-
-    def call(
-        self, task: Task[..., ..., Any], job: ClaimedJob, limit: float | None, arguments: Arguments, place: Place
-    ) -> Awaitable[Any]:
-        """Calls the task's function; the answer is what it returns.
-
-        limit: seconds it may run, None for no limit; whoever awaits this keeps it, by cancelling. A coroutine then gets
-        CancelledError, a process is killed; a thread is left to itself, and learns of it from its context. place: where
-        it runs.
-        """
-        way = self._ways.get(task)
-        if way is None:
-            way = self._ways[task] = self._choose(task)
-        return way(job, limit, arguments, place)
+        self.ways = _Ways(self._choose)
+        """How to call each task, `ways[task]`: chosen when it is first asked for."""
 
     def context(self, job: ClaimedJob, limit: float | None, place: Place) -> JobContext:
         """What the handler of a job is told about it."""
@@ -150,6 +142,18 @@ class Calling:
         within = [each.open for each in self._middlewares if not each.is_async]
         result = await self._threads.result(lambda: call_within(within, attempt.context, _bound(attempt)))
         return await result if isinstance(result, CoroutineType) else result
+
+
+class _Ways(dict[Task[..., ..., Any], Way]):
+    """Ways by their tasks. choose: finds that of a new one."""
+
+    def __init__(self, choose: Callable[[Task[..., ..., Any]], Way]) -> None:
+        super().__init__()
+        self._choose = choose
+
+    def __missing__(self, task: Task[..., ..., Any]) -> Way:
+        way = self[task] = self._choose(task)
+        return way
 
 
 def _around(layer: Layer, inside: Inside) -> Inside:

@@ -59,7 +59,7 @@ class Slot:
         self._closed = False
         """Whether the job that runs here is the last."""
         self._desk = desk
-        self._calling = calling
+        self._ways = calling.ways
         self._deadlines = deadlines
         self._log = log
 
@@ -70,9 +70,9 @@ class Slot:
         while not self._closed:
             if not station.buffer or ended - since > RUN_AT_ONCE:
                 await station.job_waits()
-                since = monotonic()
+                since = ended = monotonic()
             self.job = job = station.take()
-            self.since = began = monotonic()
+            self.since = began = ended
             outcome = await self._run(job)
             ended = monotonic()
             self.job = None
@@ -120,7 +120,7 @@ class Slot:
             self._limit = limit
             if limit is not None and task.options.executor == "thread":  # a process begins when it is there
                 self.begin()
-            result = await self._calling.call(task, job, limit, kwargs, self)
+            result = await self._ways[task](job, limit, kwargs, self)
         except BaseException as error:  # whatever a handler raises ends its own job, never the worker
             if not isinstance(error, asyncio.CancelledError) or self._cut is None:
                 return of_error(job, task, error)
@@ -152,7 +152,7 @@ class Slot:
             if limit is not None:
                 self.deadline = time.monotonic() + limit
                 self._deadlines.add(self)
-            result = await self._calling.call(whole.task, face, limit, whole.arguments, self)
+            result = await self._ways[whole.task](face, limit, whole.arguments, self)
         except BaseException as error:
             if not isinstance(error, asyncio.CancelledError) or self._cut is None:
                 return whole.raised(error)
