@@ -3,8 +3,20 @@
 import asyncio
 
 from pgqueue.worker.desk import Desk
+from pgqueue.worker.outcomes import Completed
 from pgqueue.worker.station import Station
 from tests.worker.test_station import job
+
+
+async def told(desk):
+    """The jobs that the desk says the worker holds, by id."""
+    held = []
+
+    async def tell(worker, jobs):
+        held.extend(sorted(jobs))
+
+    await desk.reconcile(tell)
+    return held
 
 
 async def test_a_claim_that_a_crashed_server_gave_out_again_is_not_started_twice():
@@ -38,6 +50,24 @@ async def test_the_next_claim_of_a_job_is_another_job_to_run():
     assert list(station.buffer) == [job(1), again]
 
 
+async def test_a_report_lets_go_of_its_own_claim_only():
+    """Its job may be here again before it is back; a reconnect that forgot the new claim would give the job away."""
+    station = Station("default", 10, 0.0)
+    desk = Desk([station])
+    desk.worker = 1
+    again = job(2)._replace(claims=2, attempt=2)
+    desk.done(await desk.take(60), [job(1), job(2), job(3)], 0.001)
+    for done in (job(1), job(2)):
+        desk.completed(Completed(done, None))
+
+    reporting = await desk.take(60)
+    station.look()
+    desk.done(await desk.take(60), [again], 0.001)
+    desk.done(reporting, [], 0.001)
+
+    assert await told(desk) == [again, job(3)]
+
+
 async def test_jobs_whose_claims_are_others_now_are_not_started():
     """A server that crashed forgot the claims; the rest of the buffer stays as it was."""
     desk = Desk([Station("default", 10, 0.0)])
@@ -47,13 +77,7 @@ async def test_jobs_whose_claims_are_others_now_are_not_started():
     desk.drop({(1, 1), (3, 2)})
 
     assert [waiting.id for waiting in desk.stations["default"].buffer] == [2, 3]
-    told = []
-
-    async def tell(worker, held):
-        told.extend(one.id for one in held)
-
-    await desk.reconcile(tell)
-    assert told == [2, 3]
+    assert await told(desk) == [job(2), job(3)]
 
 
 async def test_a_lane_without_work_comes_back_empty_handed():
