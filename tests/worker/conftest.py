@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from pgqueue import Task, job
+from pgqueue.worker import held, loop
 from tests.chaos.proxy import Network
 from tests.install import install_schema
 from tests.worker.server import Server, own_server
@@ -21,6 +22,13 @@ def noop() -> Task[[], [], object]:
         pass
 
     return noop
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that at its end spends one second on what will not end, not five."""
+    monkeypatch.setattr(loop, "REPORT_PATIENCE", 1.0)
+    monkeypatch.setattr(held, "CANCEL_SECONDS", 1.0)
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,7 @@ async def test_a_restart_in_the_middle_of_work_costs_no_job(server, caplog, how)
         db.execute("truncate pgqueue.job_archive")
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_worker_ends_while_its_server_is_down(server, noop):
     """It cannot report any more, and does not wait for ever to."""
     begun = asyncio.Event()

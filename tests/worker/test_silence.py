@@ -285,7 +285,7 @@ async def test_what_a_handler_asks_may_take_any_time(network, db, caplog, impati
     assert causes(caplog) == []
 
 
-@pytest.mark.usefixtures("effect")
+@pytest.mark.usefixtures("effect", "hasty")
 @pytest.mark.parametrize("kind", ["async", "sync"])
 async def test_a_worker_ends_whose_handler_waits_on_a_half_open_connection(network, db, kind):
     """Also before anybody has noticed. The server rolls back, and another worker runs the job."""

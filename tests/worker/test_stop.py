@@ -110,6 +110,7 @@ async def test_prefetched_jobs_go_back_at_once(dsn, db):
     assert value(db, "select count(*) from pgqueue.jobs where state not in ('completed', 'ready')") == 0
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_it_ends_though_a_handler_ignores_its_cancellation(dsn, db, caplog):
     """Its job goes back all the same, and the log tells."""
     begun, ends = asyncio.Event(), asyncio.Event()
