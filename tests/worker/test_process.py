@@ -17,8 +17,6 @@ from tests.worker import process_handlers as handlers
 from tests.worker.process import process
 from tests.worker.working import attempts, drain, states, until, working
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture(autouse=True)
 def known(own_registry):

@@ -11,8 +11,6 @@ from tests.sql.verbs import row, state, value, values
 from tests.worker.process import LEDGER, process
 from tests.worker.working import attempts, until
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture(autouse=True)
 def ledger(db: psycopg.Connection) -> None:
