@@ -34,7 +34,7 @@ def migrate(run) -> None:
     if target() is None:
         context.run_migrations()
         return
-    run(render.MAKE_SCHEMA)
+    run(render.PREPARE)
     context.run_migrations(run=run)
     if target() == head() and not stamped:
         run(render.replace_functions_and_views())

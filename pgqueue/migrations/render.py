@@ -28,13 +28,19 @@ LOCK_TIMEOUT = 5.0
 TAKE_TURN = "do $$ begin perform pg_advisory_xact_lock(1885827334, 0); end; $$;"
 TRY_TO_TAKE_TURN = "select pg_try_advisory_xact_lock(1885827334, 0)"
 
-MAKE_SCHEMA = """\
+PREPARE = """\
 do $$
 begin
     -- Not "if not exists": that asks for the right to create schemas even when somebody who has it was here before.
     if to_regnamespace('pgqueue') is null then
         create schema pgqueue;
     end if;
+    -- Who may call what, for those functions that are not replaced but made anew.
+    perform set_config('pgqueue.rights', (
+        select jsonb_agg(jsonb_build_object('id', p.oid, 'name', p.proname, 'rights', p.proacl::text))::text
+        from pg_proc p
+        where p.pronamespace = to_regnamespace('pgqueue')
+    ), true);
 end;
 $$;
 """
@@ -61,6 +67,39 @@ begin
         order by p.oid
     loop
         execute format('drop routine %s', v_other);
+    end loop;
+end;
+$$;
+"""
+
+_GRANT_AGAIN = """\
+-- Rights belong to a function, not to its name. One that was made anew in another's place has none, so everybody may
+-- call it; it gets those of the other.
+do $$
+declare
+    v_new   record;
+    v_right record;
+begin
+    for v_new in
+        with before as materialized (
+            select b.*
+            from jsonb_to_recordset(nullif(current_setting('pgqueue.rights', true), '')::jsonb)
+                as b (id oid, name text, rights text)
+        )
+        select p.oid::regprocedure as function, b.rights::aclitem[] as rights
+        from pg_proc p join before b on b.name = p.proname and b.rights is not null
+        where p.pronamespace = 'pgqueue'::regnamespace
+            and not exists (select from before o where o.id = p.oid)
+            and not exists (select from pg_proc o where o.oid = b.id)
+    loop
+        execute format('revoke all on function %s from public', v_new.function);
+        for v_right in select a.grantee, a.is_grantable from aclexplode(v_new.rights) a loop
+            execute format(
+                'grant execute on function %s to %s%s', v_new.function,
+                case v_right.grantee when 0 then 'public' else v_right.grantee::regrole::text end,
+                case when v_right.is_grantable then ' with grant option' else '' end
+            );
+        end loop;
     end loop;
 end;
 $$;
@@ -108,7 +147,7 @@ def seconds(value: float) -> str:
 
 def body(start: str | None) -> str:
     """All statements from revision `start` (None: from nothing) to head; belongs into one transaction."""
-    return "\n".join([MAKE_SCHEMA, _render_steps(start), replace_functions_and_views()])
+    return "\n".join([PREPARE, _render_steps(start), replace_functions_and_views()])
 
 
 def whole(start: str | None, *, lock_timeout: float = LOCK_TIMEOUT) -> str:
@@ -145,7 +184,7 @@ def replace_functions_and_views() -> str:
     parts += [f"-- {file.name}\n{file.text}" for file in files.replaced()]
     signatures = [signature for file in files.replaced() for signature in files.signatures_of(file)]
     wanted = ",\n                ".join(f"'{signature}'" for signature in signatures)
-    return "\n".join([*parts, _DROP_OTHERS.format(signatures=wanted)])
+    return "\n".join([*parts, _DROP_OTHERS.format(signatures=wanted), _GRANT_AGAIN])
 
 
 def _render_steps(start: str | None) -> str:

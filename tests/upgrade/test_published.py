@@ -90,3 +90,31 @@ def test_a_worker_of_that_time_goes_on(published):
 
         states = values(connection, "select distinct state from pgqueue.jobs order by 1")
         assert states == ["cancelled", "completed", "failed", "ready", "running", "scheduled"]
+
+
+def test_who_may_call_a_function_may_call_what_takes_its_place(published):
+    """Else a migration takes rights away, or gives to everybody what was kept to a few."""
+    may = """select p.proname, has_function_privilege('teller', p.oid, 'execute'),
+            has_function_privilege('chief', p.oid, 'execute with grant option'),
+            has_function_privilege('passer_by', p.oid, 'execute')
+        from pg_proc p
+        where p.pronamespace = 'pgqueue'::regnamespace and p.proname in ('cancel', 'claim', 'enqueue', 'wake')
+        order by 1"""
+    with psycopg.connect(published) as connection:
+        connection.execute("create role teller; create role chief; create role passer_by")
+        for name in ("claim", "enqueue"):
+            connection.execute(f"revoke execute on function pgqueue.{name} from public")
+            connection.execute(f"grant execute on function pgqueue.{name} to teller")
+            connection.execute(f"grant execute on function pgqueue.{name} to chief with grant option")
+
+        migrations.migrate(connection)
+
+        kept, everybodys = (True, True, False), (True, False, True)
+        assert connection.execute(may).fetchall() == [
+            ("cancel", *everybodys),
+            ("claim", *kept),
+            ("enqueue", *kept),
+            ("enqueue", *kept),
+            ("wake", *everybodys),
+        ]
+        connection.rollback()
