@@ -64,9 +64,9 @@ def _clear(server: servers.Server, prefix: str) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Of -n auto: half as many again as there are processors, as tests spend half of their time waiting for a server, a
-    process or a timer."""
+    process or a timer. Not more than the connections of one server are enough for."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return count + (count + 1) // 2
+    return min(count + (count + 1) // 2, 12)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,13 +2,14 @@
 done once."""
 
 import signal
+from collections.abc import Callable
 
 import psycopg
 import pytest
 
 from pgqueue import Job, enqueue
 from pgqueue.task import registry
-from tests.sql.verbs import row, rows, state, value, values
+from tests.sql.verbs import rescue, row, rows, state, value, values
 from tests.worker import killed_handlers as handlers
 from tests.worker.process import LEDGER, process
 from tests.worker.test_process import alive
@@ -24,14 +25,20 @@ def known(own_registry):
     registry.update({task.name: task for task in handlers.TASKS})
 
 
+async def killed(dsn: str, db: psycopg.Connection, when: Callable[[], object]) -> None:
+    """A worker, once that is true. It is rescued at once: how soon others find it, test_death.py is about."""
+    with process(dsn, handlers=MODULE) as victim:
+        await until(when)
+        victim.signal(signal.SIGKILL)
+        victim.ended(10)
+    await until(lambda: rescue(db, silence="0 s"))
+
+
 async def killed_and_run_again(dsn: str, db: psycopg.Connection, job: Job) -> int:
     """A job whose first worker was killed when it had begun, and which a second one completed. Its id."""
     db.execute(LEDGER)
     id = enqueue(db, job).id
-    with process(dsn, handlers=MODULE) as victim:
-        await until(lambda: value(db, "select count(*) from ledger") == 1)
-        victim.signal(signal.SIGKILL)
-        victim.ended(10)
+    await killed(dsn, db, lambda: value(db, "select count(*) from ledger") == 1)
     with process(dsn, handlers=MODULE):
         await until(lambda: state(db, id) == "completed")
     ((number, error),) = attempts(db, id)
@@ -72,10 +79,7 @@ async def test_its_lines_stay_and_its_progress_begins_anew(dsn, db):
     db.execute(LEDGER)
     id = enqueue(db, handlers.says_and_stays.job()).id
     said = "select text from pgqueue.job_logs where job = %s order by claims, line"
-    with process(dsn, handlers=MODULE) as victim:
-        await until(lambda: values(db, said, [id]))
-        victim.signal(signal.SIGKILL)
-        victim.ended(10)
+    await killed(dsn, db, lambda: values(db, said, [id]))
     with process(dsn, handlers=MODULE):
         await until(lambda: state(db, id) == "completed")
 
