@@ -62,9 +62,11 @@ def _clear(server: servers.Server, prefix: str) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
+def pytest_xdist_auto_num_workers() -> int | None:
     """Of -n auto: half as many again as there are processors, as tests spend half of their time waiting for a server, a
-    process or a timer. Not more than the connections of one server are enough for."""
+    process or a timer. Not more than the connections of one server are enough for. None: as the environment says."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(count + (count + 1) // 2, 12)
 
