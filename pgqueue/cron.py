@@ -16,8 +16,9 @@ Every moment that goes in or comes out is an aware datetime; those that come out
 
 from __future__ import annotations
 
+import heapq
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn, Protocol
@@ -51,6 +52,7 @@ _FIELDS: Final = (
 )
 _SECOND: Final = timedelta(seconds=1)
 _INSTANT: Final = timedelta(microseconds=1)
+_DAY: Final = timedelta(days=1)
 
 
 class Rule(Protocol):
@@ -103,7 +105,9 @@ class Cron:
         try:
             local = moment.astimezone(self.zone)
             if not self.named_hour:
-                yield from (found.astimezone(UTC) for found in CronSim(self.fields, local))
+                start = local.replace(tzinfo=None) - self._repeated(moment, _DAY)
+                both = heapq.merge(*(self._shown(CronSim(self.fields, start), fold) for fold in (0, 1)))
+                yield from (found for found, _ in itertools.groupby(both) if found > moment)
                 return
             for wall in CronSim(self.fields, local.replace(tzinfo=None)):
                 found = self._when(wall)
@@ -117,15 +121,13 @@ class Cron:
         """All moments up to and with that one, the last first."""
         local = (moment + _SECOND).astimezone(self.zone)
         try:
-            if not self.named_hour:
-                found = (one.astimezone(UTC) for one in CronSim(self.fields, local, reverse=True))
-                yield from (one for one in found if one <= moment)
-                return
             # After the clock was put back it shows times that have been, so begin with the latest it ever showed.
-            offset, before = local.utcoffset(), (moment - timedelta(days=1)).astimezone(self.zone).utcoffset()
-            assert offset is not None
-            assert before is not None
-            start = local.replace(tzinfo=None) + max(timedelta(0), before - offset)
+            start = local.replace(tzinfo=None) + self._repeated(moment + _SECOND, -_DAY)
+            if not self.named_hour:
+                walls = (CronSim(self.fields, start, reverse=True) for _ in range(2))
+                both = heapq.merge(*map(self._shown, walls, (0, 1)), reverse=True)
+                yield from (found for found, _ in itertools.groupby(both) if found <= moment)
+                return
             last = moment + _INSTANT
             for wall in CronSim(self.fields, start, reverse=True):
                 when = self._when(wall)
@@ -134,6 +136,28 @@ class Cron:
                     yield when
         except (OverflowError, ValueError):
             return
+
+    def _repeated(self, moment: datetime, within: timedelta) -> timedelta:
+        """How far the clock is put back if so it shows again, or has shown before, what it shows at that moment.
+
+        within:  length of time, after that moment or, if negative, before it, in which clocks change once at most.
+        """
+        offset, other = self._offset(moment), self._offset(moment + within)
+        length = max(timedelta(0), offset - other if within > timedelta(0) else other - offset)
+        near = moment + (length if within > timedelta(0) else -length)
+        return length if self._offset(near) == other else timedelta(0)
+
+    def _offset(self, moment: datetime) -> timedelta:
+        offset = moment.astimezone(self.zone).utcoffset()
+        assert offset is not None
+        return offset
+
+    def _shown(self, walls: Iterable[datetime], fold: int) -> Iterator[datetime]:
+        """The moments at which a clock in the zone shows those times, for the first or the second time."""
+        for wall in walls:
+            found = wall.replace(tzinfo=self.zone, fold=fold).astimezone(UTC)
+            if found.astimezone(self.zone).replace(tzinfo=None) == wall:  # else the clock jumped over it
+                yield found
 
     def _when(self, wall: datetime) -> datetime:
         """The moment at which a clock in the zone shows that time: the first if twice, the end of the jump if never."""

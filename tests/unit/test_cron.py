@@ -103,6 +103,11 @@ def test_half_an_hour_of_daylight_saving():
 
     assert local(rule, datetime(2026, 10, 3, 12, tzinfo=zone), 2, zone) == ["04.10. 02:30 +1100", "05.10. 02:10 +1100"]
 
+    rule, start = Cron("45 * * * *", "Australia/Lord_Howe"), datetime(2026, 4, 5, tzinfo=zone)
+    twice = ["05.04. 00:45 +1100", "05.04. 01:45 +1100", "05.04. 01:45 +1030", "05.04. 02:45 +1030"]
+    assert local(rule, start, 4, zone) == twice
+    assert rule.latest(start, datetime(2026, 4, 5, 3, tzinfo=zone), 9) == moments(rule, start, 4)
+
 
 ZONES = ("Europe/Berlin", "America/New_York", "America/Santiago", "Australia/Lord_Howe", "Africa/Cairo", "Asia/Kolkata")
 CHANGES = [
