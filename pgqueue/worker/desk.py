@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pgqueue.calls import ClaimedJob
 from pgqueue.worker.journal import Journal
-from pgqueue.worker.outcomes import Completed, Outcome, Recorded, Released
+from pgqueue.worker.outcomes import Completed, Lost, Outcome, Recorded, Released
 from pgqueue.worker.station import MOST, Ask, Station
 
 
@@ -21,28 +21,32 @@ from pgqueue.worker.station import MOST, Ask, Station
 class Load:
     """What one lane takes along on one trip.
 
-    worker:  under whose id.
-    others:  outcomes that are seldom: all but completed ones.
+    worker:     under whose id.
+    completed:  jobs that returned nothing, nearly all; results: those that returned something.
+    others:     outcomes that are seldom.
     """
 
     worker: int
-    completed: list[Completed] = field(default_factory=list)
+    completed: list[ClaimedJob] = field(default_factory=list)
+    results: list[Completed] = field(default_factory=list)
     others: list[Outcome] = field(default_factory=list)
     asks: list[Ask] = field(default_factory=list)
     journal: bool = False
     """Whether it is time to take along what running jobs say."""
 
     def __bool__(self) -> bool:
-        return bool(self.completed or self.others or self.asks or self.journal)
+        return bool(self.completed or self.results or self.others or self.asks or self.journal)
 
     @property
-    def outcomes(self) -> list[Outcome]:
-        """All that is handed in."""
-        return [*self.completed, *self.others]
+    def jobs(self) -> list[ClaimedJob]:
+        """All whose outcome is handed in."""
+        return [*self.completed, *(outcome.job for outcome in (*self.results, *self.others))]
 
     def apart(self) -> Iterator[Load]:
-        """A load for each outcome."""
-        yield from (Load(self.worker, completed=[outcome]) for outcome in self.completed)
+        """A load for each outcome that the database could refuse, and one for the rest."""
+        if self.completed:
+            yield Load(self.worker, completed=self.completed)
+        yield from (Load(self.worker, results=[outcome]) for outcome in self.results)
         yield from (Load(self.worker, others=[outcome]) for outcome in self.others)
 
     @property
@@ -63,7 +67,8 @@ class Desk:
         self.claimable: int | None = None
         """Jobs that may still be claimed, ever; None for no limit."""
         self.journal = Journal(self.poke)
-        self._completed: list[Completed] = []
+        self._completed: list[ClaimedJob] = []
+        self._results: list[Completed] = []
         self._others: list[Outcome] = []
         self._idle: list[asyncio.Future[bool]] = []
         self._held: dict[int, ClaimedJob] = {}
@@ -73,9 +78,9 @@ class Desk:
 
     # Slots
 
-    def completed(self, outcome: Completed) -> None:
-        """Puts down a job that is done. Reported by the next free lane."""
-        self._completed.append(outcome)
+    def completed(self, job: ClaimedJob) -> None:
+        """Puts down a job that is done and returned nothing. Reported by the next free lane."""
+        self._completed.append(job)
         if self._idle:
             self.poke()
 
@@ -83,21 +88,17 @@ class Desk:
         """Puts down what became of a job, whatever it is. Reported by the next free lane."""
         match outcome:
             case Completed():
-                self.completed(outcome)
-                return
+                self._results.append(outcome)
             case Recorded():
                 self._let_go([outcome.job])
                 self.journal.ended(outcome.job)
+                self._notice()
+            case Lost():
                 self._notice()
             case _:
                 self._others.append(outcome)
         if self._idle:
             self.poke()
-
-    def vacated(self) -> None:
-        """A slot came free without an outcome."""
-        self._notice()
-        self.poke()
 
     def poke(self) -> None:
         """Sends an idle lane to look whether there is something to do."""
@@ -140,7 +141,7 @@ class Desk:
     def done(self, load: Load, jobs: Sequence[ClaimedJob], took: float) -> None:
         """A load was recorded and brought `jobs`. took: seconds."""
         self._under_way -= 1
-        self._let_go([outcome.job for outcome in load.outcomes])
+        self._let_go(load.jobs)
         if load.worker != self.worker:  # declared dead meanwhile: these jobs are not ours
             jobs = ()
         if self.claimable is not None:
@@ -163,7 +164,7 @@ class Desk:
         if self.claimable is not None:
             self.claimable += sum(ask.wanted for ask in load.asks)
         if load.worker == self.worker:
-            self._completed[:0], self._others[:0] = load.completed, load.others
+            self._completed[:0], self._results[:0], self._others[:0] = load.completed, load.results, load.others
         self._notice()
         self.poke()
 
@@ -220,6 +221,7 @@ class Desk:
         self.worker = worker
         self._held.clear()
         self._completed.clear()
+        self._results.clear()
         self._others.clear()
         for station in self.stations.values():
             station.buffer.clear()
@@ -238,6 +240,7 @@ class Desk:
         return not (
             self._under_way
             or self._completed
+            or self._results
             or self._others
             or self.journal.urgent
             or any(station.running or station.buffer for station in stations)
@@ -249,8 +252,8 @@ class Desk:
             await self._change()
 
     def _load(self) -> Load:
-        load = Load(self.worker, self._completed, self._others)
-        self._completed, self._others = [], []
+        load = Load(self.worker, self._completed, self._results, self._others)
+        self._completed, self._results, self._others = [], [], []
         load.journal = self.journal.due
         if self.closing:  # whatever a bell may want to look at
             return load

@@ -25,7 +25,7 @@ from pgqueue.worker.logs import JobLog
 from pgqueue.worker.outcomes import (
     AnyTask,
     Cancelled,
-    Completed,
+    Lost,
     Outcome,
     Released,
     Unknown,
@@ -77,15 +77,13 @@ class Slot:
             ended = monotonic()
             self.job = None
             station.finished(ended - began, ended)
-            if type(outcome) is Completed:
-                log.completed(outcome.job, ended - began)
-                desk.completed(outcome)
-            elif outcome is not None:
+            if outcome is None:
+                log.completed(job, ended - began)
+                desk.completed(job)
+            else:
                 outcome = hidden(outcome)
                 log.ended(outcome, ended - began)
                 desk.put(outcome)
-            else:  # declared dead: somebody else has the job
-                desk.vacated()
 
     def holds(self, job: ClaimedJob) -> bool:
         """Whether that job runs here and nobody has told it to stop."""
@@ -106,6 +104,7 @@ class Slot:
             self.task.cancel()
 
     async def _run(self, job: ClaimedJob) -> Outcome | None:
+        """What became of the job; None for one that returned nothing. Nearly all do, so no object is made for them."""
         task = registry.get(job.kind)
         if task is None:
             return Unknown(job)
@@ -126,19 +125,19 @@ class Slot:
                 return of_error(job, task, error)
             return self._was_cut(job, task, limit)
         else:
-            return of_result(job, task, result)
+            return None if result is None else of_result(job, task, result)
         finally:
             self.deadline = math.inf
             self._cut = None
             if self.task is not None and self.task.cancelling():
                 await self._calm(self.task)
 
-    async def _run_batch(self, task: AnyTask, first: ClaimedJob) -> Outcome | None:
+    async def _run_batch(self, task: AnyTask, first: ClaimedJob) -> Outcome:
         """Runs a job together with those of its kind that wait. Puts down what became of them; the last is returned."""
         whole = Assembly(task, [first, *self.station.take_alike(alike(task), task.options.batch or 1)])
         outcomes = await self._call_batch(whole) if whole.jobs else []
         if outcomes is None:
-            return None
+            return Lost(first)
         *others, last = hidden_together([*whole.misfits, *outcomes])
         for outcome in others:
             self._log.ended(outcome, time.monotonic() - self.since)
@@ -178,7 +177,7 @@ class Slot:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0)  # one that was asked for and has not struck yet strikes here
 
-    def _was_cut(self, job: ClaimedJob, task: AnyTask, limit: float | None) -> Outcome | None:
+    def _was_cut(self, job: ClaimedJob, task: AnyTask, limit: float | None) -> Outcome:
         """The outcome of an attempt that `cut` stopped."""
         match self._cut:
             case "timeout":
@@ -188,4 +187,4 @@ class Slot:
             case "stop":
                 return Released(job)
             case _:
-                return None
+                return Lost(job)

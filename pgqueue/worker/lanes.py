@@ -155,7 +155,7 @@ class Lane:
                 try:
                     await self._exchange(alone)
                 except psycopg.DataError as error:
-                    refused = [hidden(of_refusal(outcome, error)) for outcome in alone.outcomes]
+                    refused = [hidden(of_refusal(outcome, error)) for outcome in (*alone.results, *alone.others)]
                     await self._exchange(Load(load.worker, others=refused))
             return await self._exchange(Load(load.worker, asks=load.asks))
 
@@ -168,10 +168,10 @@ class Lane:
         if not load:
             await self.link.execute(PING)
         if self._desk.journal:  # before the outcomes: a job that has ended says nothing more
-            await self._desk.journal.hand_in(load.worker, [outcome.job for outcome in load.outcomes], self.link)
+            await self._desk.journal.hand_in(load.worker, load.jobs, self.link)
         for call in reports(load.worker, load.others):
             self._log.lost(await self.link.execute(call))
-        if not (load.completed or load.asks):
+        if not (load.completed or load.results or load.asks):
             return []
         rows: list[ClaimedJob] = await self.link.execute(_exchange_call(load))
         lost = 0
@@ -183,12 +183,13 @@ class Lane:
 
 def _exchange_call(load: Load) -> calls.Call[list[ClaimedJob]]:
     """The exchange for a load's completed jobs and asks."""
-    jobs = [outcome.job for outcome in load.completed]
+    jobs = load.completed + [outcome.job for outcome in load.results]
     results: list[str | None] | None = None
     ttls: list[timedelta | None] | None = None
-    returned = [outcome.result for outcome in load.completed]
-    if returned.count(None) < len(returned):
-        results, ttls = returned, [outcome.result_ttl for outcome in load.completed]
+    if load.results:
+        nothing: list[Any] = [None] * len(load.completed)
+        results = nothing + [outcome.result for outcome in load.results]
+        ttls = nothing + [outcome.result_ttl for outcome in load.results]
     after_run_at: list[Any] | None = None
     after_id: list[Any] | None = None
     if load.asks and not load.swept:

@@ -47,6 +47,12 @@ class Completed(NamedTuple):
     result_ttl: timedelta | None = None
 
 
+class Lost(NamedTuple):
+    """The worker was declared dead meanwhile: somebody else has the job, and there is nothing to report."""
+
+    job: ClaimedJob
+
+
 class Recorded(NamedTuple):
     """The handler returned, and that is on record already: committed with what it wrote."""
 
@@ -96,14 +102,14 @@ class Released(NamedTuple):
     job: ClaimedJob
 
 
-Outcome = Completed | Recorded | Failed | Snoozed | Cancelled | Unknown | Released
+Outcome = Completed | Recorded | Failed | Snoozed | Cancelled | Unknown | Released | Lost
 
 
 def of_result(job: ClaimedJob, task: AnyTask, result: Any) -> Outcome:
     """The outcome of a handler that returned. A result that cannot be stored fails this job alone, for good: running
     it again would only repeat its effects."""
     if result is None:
-        return tuple.__new__(Completed, (job, None, None))  # nearly every job: as Completed(job, None), without a frame
+        return Completed(job, None)
     if isinstance(result, Recorded):
         return result
     if isinstance(result, Control) or (isinstance(result, type) and issubclass(result, Control)):

@@ -3,7 +3,6 @@
 import asyncio
 
 from pgqueue.worker.desk import Desk
-from pgqueue.worker.outcomes import Completed
 from pgqueue.worker.station import Station
 from tests.worker.test_station import job
 
@@ -58,7 +57,7 @@ async def test_a_report_lets_go_of_its_own_claim_only():
     again = job(2)._replace(claims=2, attempt=2)
     desk.done(await desk.take(60), [job(1), job(2), job(3)], 0.001)
     for done in (job(1), job(2)):
-        desk.completed(Completed(done, None))
+        desk.completed(done)
 
     reporting = await desk.take(60)
     station.look()
