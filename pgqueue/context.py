@@ -29,9 +29,9 @@ class JobContext:
     """Which attempt this is, from 1."""
     max_attempts: int
     run_at: datetime
-    """When it was due."""
+    """When it was due, in UTC."""
     created_at: datetime
-    """When it was enqueued."""
+    """When it was enqueued, in UTC."""
     deadline: datetime | None
     """When this attempt times out, by this machine's clock; None for never. A handler in a thread watches it."""
     worker: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 from pgqueue.job import seconds
@@ -53,10 +53,10 @@ def moment(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
-def received(sent: bytes, zone: tzinfo = UTC) -> datetime:
-    """A moment that came as `timestamptz_send` gives it; infinity is the last that Python knows, or the first."""
+def received(sent: bytes) -> datetime:
+    """A moment that came as `timestamptz_send` gives it, in UTC; infinity is the last that Python knows, or the first."""
     since = int.from_bytes(sent, "big", signed=True)
     try:
-        return (_EPOCH + timedelta(microseconds=since)).astimezone(zone)
+        return _EPOCH + timedelta(microseconds=since)
     except OverflowError:
-        return datetime.min.replace(tzinfo=zone) if since < 0 else datetime.max.replace(tzinfo=zone)
+        return datetime.min.replace(tzinfo=UTC) if since < 0 else datetime.max.replace(tzinfo=UTC)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from types import CoroutineType
 from typing import Any
 
@@ -49,10 +49,9 @@ class Calling:
         transaction: Layer,
         steps: Steps,
         resources: Resources,
-        zone: Callable[[], tzinfo],
     ) -> None:
         """transaction: what stands around handlers whose task is transactional. steps: for `ctx.once`. resources: for
-        `ctx.resources`. zone: gives that of the moments a handler is told."""
+        `ctx.resources`."""
         self._steps = steps
         self._threads = threads
         self._processes = processes
@@ -60,7 +59,6 @@ class Calling:
         self._middlewares = list(middlewares.values())
         self._transaction = transaction
         self._log = log
-        self._zone = zone
         self.ways = _Ways(self._choose)
         """How to call each task, `ways[task]`: chosen when it is first asked for."""
 
@@ -72,8 +70,8 @@ class Calling:
             queue=job.queue,
             attempt=job.attempt,
             max_attempts=job.max_attempts,
-            run_at=received(job.run_at, self._zone()),
-            created_at=received(job.created_at, self._zone()),
+            run_at=received(job.run_at),
+            created_at=received(job.created_at),
             deadline=None if limit is None else datetime.now(UTC) + timedelta(seconds=limit),
             worker=self._log.worker,
             log=self._log.of(job),
@@ -114,7 +112,7 @@ class Calling:
         function: Callable[..., Any] = task.function
         if task.options.executor == "process":
             return lambda job, limit, arguments, place: self._processes.call(
-                task, job, limit, self._zone(), place.begin, self._log.of(job)
+                task, job, limit, place.begin, self._log.of(job)
             )
         if not task.is_async:
             return functools.partial(self._sync, task)
@@ -135,7 +133,7 @@ class Calling:
 
     async def _in_process(self, attempt: Attempt) -> Any:
         return await self._processes.call(
-            attempt.task, attempt.job, attempt.limit, self._zone(), attempt.place.begin, attempt.context.log
+            attempt.task, attempt.job, attempt.limit, attempt.place.begin, attempt.context.log
         )
 
     async def _in_thread(self, attempt: Attempt) -> Any:

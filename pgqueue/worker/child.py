@@ -126,8 +126,8 @@ class Child:
             queue=job.queue,
             attempt=job.attempt,
             max_attempts=job.max_attempts,
-            run_at=received(job.run_at, order.zone),
-            created_at=received(job.created_at, order.zone),
+            run_at=received(job.run_at),
+            created_at=received(job.created_at),
             deadline=None if order.limit is None else datetime.now(UTC) + timedelta(seconds=order.limit),
             worker=self._worker,
             log=JobLogger(

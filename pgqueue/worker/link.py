@@ -8,7 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
@@ -42,8 +42,6 @@ class Link:
         """Whether a pooler is in the way: nobody knows which server session does the work."""
         self.hung_up = False
         """Whether we ended the connection."""
-        self.zone: tzinfo = UTC
-        """Time zone of the server's sessions."""
         self.session: Session | None = None
         self.lost: list[Session] = []
         """Sessions before this one that may not be over."""
@@ -55,7 +53,6 @@ class Link:
         if self.session is not None:
             self.lost.append(self.session)
         self.connection, self.session, self.pooled, self.hung_up = connection, None, False, False
-        self.zone = connection.info.timezone
 
     @property
     def who(self) -> tuple[str, dict[str, int | bool]]:

@@ -154,10 +154,10 @@ class Worker:
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         threads, deadlines = Threads(loop), Deadlines(loop)
         self._desk.journal.start(loop)
-        self._pool = pool = Pool(self._dsn, self.options.connections, threads)
-        worker, zone = lambda: self._desk.worker, lambda: self._lanes[0].link.zone
-        layer, steps = Transactions(pool, worker).layer, Steps(pool, worker)
-        calling = Calling(threads, self._processes, self._log, layer, steps, self._lifespans.resources, zone)
+        self._pool = Pool(self._dsn, self.options.connections, threads)
+        transactions = Transactions(self._pool, lambda: self._desk.worker)
+        steps = Steps(self._pool, lambda: self._desk.worker)
+        calling = Calling(threads, self._processes, self._log, transactions.layer, steps, self._lifespans.resources)
         for station in self._desk.stations.values():
             for _ in range(station.slots):
                 slot = Slot(station, self._desk, calling, deadlines, self._log)

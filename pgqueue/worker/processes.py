@@ -18,7 +18,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import tzinfo
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -174,19 +173,18 @@ class Processes:
         task: Task[..., ..., Any],
         job: ClaimedJob,
         limit: float | None,
-        zone: tzinfo,
         on_begin: Callable[[], None],
         log: JobLogger,
     ) -> Any:
         """Calls a task's function in a process; the answer is what it returned, by way of JSON.
 
-        limit: for the handler's deadline. zone: of the moments it is told. on_begin: called when it begins. log: keeps
-        what it says. Cancelling kills the process.
+        limit: for the handler's deadline. on_begin: called when it begins. log: keeps what it says. Cancelling kills
+        the process.
 
         Raises what the handler raised, with its traceback noted; `ProcessDied`.
         """
         process = self._take()
-        order = Order(job, task.function.__module__, limit, zone, task.options.memory)
+        order = Order(job, task.function.__module__, limit, task.options.memory)
         try:
             answer = await process.run(order, on_begin, log)
         finally:

@@ -11,7 +11,6 @@ import socket
 import struct
 import threading
 from dataclasses import dataclass, field
-from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
 from pgqueue.calls import ClaimedJob
@@ -37,13 +36,11 @@ class Start(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Run a job. module: of its handler. limit: seconds it may run. zone: of the moments it is told. memory: bytes it
-    may take. None: no limit."""
+    """Run a job. module: of its handler. limit: seconds it may run. memory: bytes it may take; None: no limit."""
 
     job: ClaimedJob
     module: str
     limit: float | None
-    zone: tzinfo
     memory: int | None
 
 
