@@ -54,7 +54,7 @@ def moment(moment: datetime | None) -> str | None:
 
 
 def received(sent: bytes) -> datetime:
-    """A moment that came as `timestamptz_send` gives it, in UTC; infinity is the last that Python knows, or the first."""
+    """The moment of `timestamptz_send`, in UTC; infinity is the last that Python knows, or the first."""
     since = int.from_bytes(sent, "big", signed=True)
     try:
         return _EPOCH + timedelta(microseconds=since)
