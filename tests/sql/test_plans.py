@@ -151,6 +151,22 @@ def test_reported_jobs_are_found_by_their_id(db, sessions, verb, count, statisti
         assert "Index Cond: (id = " in condition, "\n".join(plan for plan in found if scan in plan)
 
 
+def test_a_lost_claim_is_found_without_reading_the_archive(db, sessions):
+    """Its jobs of today may be millions, and one lost claim among a thousand outcomes is no reason to read them."""
+    (worker,) = sessions(1)
+    fill(db, 200)
+    held = claim(worker, A, 9)
+    lost = held[0]._replace(claims=held[0].claims + 1)
+
+    found = plans(worker, lambda: finish(worker, A, [lost, *held[1:]]))
+
+    asked = [plan for plan in found if re.search(r"Scan using \w+ on job_archive_completed\w* a", plan)]
+    assert asked
+    for plan in asked:
+        assert re.search(r"Index Cond: \(id = ANY", plan), plan
+        assert not re.search(r"Index (Only )?Scan .*\n(?!\s+Index Cond)", plan), plan
+
+
 def test_the_moment_is_a_bound_of_the_index_and_not_a_filter(worker):
     """As a filter it would read through every job that is dated ahead."""
     found = plans(worker, lambda: use_all(worker, register(worker)))
