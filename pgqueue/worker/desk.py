@@ -284,7 +284,8 @@ class Desk:
         held = self._held
         mine = [held.pop(job.id, job) for job in jobs]
         if mine != jobs:  # another lane has claimed some of them again
-            held.update((new.id, new) for new, job in zip(mine, jobs, strict=True) if new.claims != job.claims)
+            told = {(job.id, job.claims) for job in jobs}
+            held.update((new.id, new) for new in mine if (new.id, new.claims) not in told)
 
     def _give_back(self, station: Station) -> None:
         while station.buffer:

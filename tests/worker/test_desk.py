@@ -67,6 +67,20 @@ async def test_a_report_lets_go_of_its_own_claim_only():
     assert await told(desk) == [again, job(3)]
 
 
+async def test_a_job_reported_under_both_its_claims_is_held_no_more():
+    """It ran on after its claim was lost and was claimed here again; else a reconnect tells the server of it for ever."""
+    desk = Desk([Station("default", 10, 0.0)])
+    desk.worker = 1
+    again = job(1)._replace(claims=2, attempt=2)
+    desk.done(await desk.take(60), [again], 0.001)
+    for done in (job(1), again):
+        desk.completed(done)
+
+    desk.done(await desk.take(60), [], 0.001)
+
+    assert await told(desk) == []
+
+
 async def test_jobs_whose_claims_are_others_now_are_not_started():
     """A server that crashed forgot the claims; the rest of the buffer stays as it was."""
     desk = Desk([Station("default", 10, 0.0)])
