@@ -68,7 +68,7 @@ async def test_a_report_lets_go_of_its_own_claim_only():
 
 
 async def test_a_job_reported_under_both_its_claims_is_held_no_more():
-    """It ran on after its claim was lost and was claimed here again; else a reconnect tells the server of it for ever."""
+    """It ran on after its claim was lost, and was claimed here again; else every reconnect tells the server of it."""
     desk = Desk([Station("default", 10, 0.0)])
     desk.worker = 1
     again = job(1)._replace(claims=2, attempt=2)
