@@ -102,10 +102,12 @@ def test_who_may_call_a_function_may_call_what_takes_its_place(published):
         order by 1"""
     with psycopg.connect(published) as connection:
         connection.execute("create role teller; create role chief; create role passer_by")
-        for name in ("claim", "enqueue"):
-            connection.execute(f"revoke execute on function pgqueue.{name} from public")
-            connection.execute(f"grant execute on function pgqueue.{name} to teller")
-            connection.execute(f"grant execute on function pgqueue.{name} to chief with grant option")
+        named = """select oid::regprocedure::text from pg_proc
+            where pronamespace = 'pgqueue'::regnamespace and proname in ('claim', 'enqueue')"""
+        for function in values(connection, named):
+            connection.execute(f"revoke execute on function {function} from public")
+            connection.execute(f"grant execute on function {function} to teller")
+            connection.execute(f"grant execute on function {function} to chief with grant option")
 
         migrations.migrate(connection)
 
