@@ -27,6 +27,7 @@ begin;
 \ir schema/progress.sql
 \ir schema/job_log.sql
 \ir schema/postponed.sql
+\ir schema/sleepers.sql
 \ir schema/schedule.sql
 
 -- Bodies name functions and views that come later in this file.

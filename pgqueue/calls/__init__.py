@@ -49,7 +49,7 @@ from pgqueue.calls.workers import (
     tidy,
 )
 
-SCHEMA_REVISION: Final = "0005"
+SCHEMA_REVISION: Final = "0006"
 """Revision of the schema that this code speaks: the newest step in alembic/versions."""
 
 __all__ = [

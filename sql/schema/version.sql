@@ -8,4 +8,4 @@ create table pgqueue.alembic_version (
 comment on table pgqueue.alembic_version is 'Revision of this schema; clients and workers refuse any other than their own.';
 comment on column pgqueue.alembic_version.version_num is 'Newest step of alembic/versions that was applied.';
 
-insert into pgqueue.alembic_version (version_num) values ('0005');
+insert into pgqueue.alembic_version (version_num) values ('0006');
