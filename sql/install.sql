@@ -3,12 +3,12 @@
 -- The table of contents. `pgqueue migrate` ends with the same schema, and also brings an older one up to date.
 --
 -- Advisory locks of pgqueue, all of two integers:
---   1885827329, hash of queue   gate       producers, and who is about to sleep      functions/wake.sql
 --   1885827330, hash of queue   parked     who sleeps                                functions/park.sql
 --   1885827331, worker          alive      a worker's life                           functions/register.sql
 --   1885827332, 0               leader     who does what needs doing once            functions/lead.sql
 --   1885827333, 0               maintain   the archive's partitions                  functions/maintain.sql
 --   1885827334, 0               migrate    one migration at a time                   pgqueue/migrations
+--   1885827335, 0               sleepers   who changes the bits of who sleeps        functions/park.sql
 \set ON_ERROR_STOP on
 begin;
 
@@ -86,6 +86,7 @@ set local check_function_bodies = off;
 \ir functions/park.sql
 \ir functions/settled.sql
 \ir functions/unpark.sql
+\ir functions/asleep.sql
 \ir functions/next_run_at.sql
 
 -- Waiting for results
@@ -116,6 +117,7 @@ set local check_function_bodies = off;
 \ir functions/end_waiting.sql
 \ir functions/maintain.sql
 \ir functions/forget_keys.sql
+\ir functions/forget_sleepers.sql
 \ir functions/make_day.sql
 \ir functions/drop_days.sql
 

@@ -3,6 +3,7 @@
     dsn          URL of a database with pgqueue's schema in it, new or as new
     db           psycopg connection to it, autocommit
     sessions     first, second = sessions(2): more of them, to the same database
+    elsewhere    psycopg connection to another such database of the same server, autocommit
     adb          psycopg async connection to it, autocommit
     empty_dsn    URL of a fresh database without the schema
 
@@ -146,6 +147,16 @@ def sessions(dsn: str) -> Iterator[Callable[[int], list[psycopg.Connection]]]:
             return [opened.enter_context(psycopg.connect(dsn, autocommit=True)) for _ in range(count)]
 
         yield open_sessions
+
+
+@pytest.fixture
+def elsewhere(databases: Databases, worker_name: str) -> Iterator[psycopg.Connection]:
+    """A connection to another database of the same server, with the schema; it commits by itself."""
+    with (
+        _database(databases, worker_name, schema=True) as dsn,
+        psycopg.connect(dsn, autocommit=True) as connection,
+    ):
+        yield connection
 
 
 @pytest.fixture

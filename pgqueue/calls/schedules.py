@@ -132,11 +132,13 @@ class Look(NamedTuple):
     """Whether a rescue may find somebody."""
     tidy: bool
     """Whether a job may have expired, or may follow another of its unique key."""
+    forget: bool
+    """Whether a queue may be marked as one that somebody sleeps in, and nobody does."""
     schedules: list[DueSchedule]
     """Those to look at."""
 
 
-_LOOK: Final = """select l.leads, t.rescue, t.tidy, d.* from (
+_LOOK: Final = """select l.leads, t.rescue, t.tidy, t.forget, d.* from (
     select case when %(direct)s then pgqueue.lead() else pgqueue.stand_in() end as leads
 ) l
 cross join lateral pgqueue.duties() t
@@ -156,8 +158,8 @@ def look(within: float, patience: float, limit: int, direct: bool, beat: Beat | 
     """
 
     def read(rows: Sequence[Row]) -> Look:
-        leads, rescue, tidy = rows[0][:3]
-        return Look(leads, rescue, tidy, [DueSchedule(*row[3:]) for row in rows if row[3] is not None])
+        leads, rescue, tidy, forget = rows[0][:4]
+        return Look(leads, rescue, tidy, forget, [DueSchedule(*row[4:]) for row in rows if row[4] is not None])
 
     params = {"within": within, "patience": patience, "limit": limit, "direct": direct}
     if beat is None:

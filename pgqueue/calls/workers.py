@@ -87,6 +87,11 @@ def forget_keys(limit: int) -> Call[int]:
     return Call("select pgqueue.forget_keys(%(limit)s)", {"limit": limit}, first)
 
 
+def forget_sleepers() -> Call[None]:
+    """Lets producers know of which queues nobody sleeps any more."""
+    return Call("select pgqueue.forget_sleepers()", {}, nothing)
+
+
 def maintain() -> Call[None]:
     """Makes the archive's partitions ahead and drops what retention no longer keeps."""
     return Call("select pgqueue.maintain()", {}, nothing)

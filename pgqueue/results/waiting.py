@@ -3,7 +3,7 @@
     park → look → (look again until settled) → sleep until rung → look at those it was rung for → …
 
 The protocol of sql/functions/wake.sql, under the name '@results' that no queue can have: while somebody waits, whatever
-ends a job notifies; while nobody does, it costs two tries of a lock. Whoever comes while others wait is looked at once:
+ends a job notifies; while nobody does, it only looks at a bit. Whoever comes while others wait is looked at once:
 who ends its job after that has seen that somebody waits. A slow look at all of them stays as belt and braces.
 """
 
@@ -26,9 +26,11 @@ from pgqueue.lasting import Trouble, behind_pooler, conninfo, execute, pauses
 
 PLACE: Final = "@results"
 """Where to park."""
-FIRST_PAUSE: Final = 0.002
-LONGEST_SETTLE: Final = 0.1
-"""Seconds between looks, at first and at most, while whoever ends a job and may not have seen us has not committed."""
+FIRST_PAUSE: Final = 0.001
+SETTLE_GROWTH: Final = 1.5
+LONGEST_SETTLE: Final = 0.5
+"""While whoever ends a job and may not have seen us has not committed: seconds between looks at all jobs, at first; by
+how much they grow; and at most. So a result that took a while to be committed is seen at most half as long after."""
 CHUNK: Final = 200
 """Jobs to look at in one round trip: their results may have a megabyte each."""
 DEAF: Final = (0.02, 2.0)
@@ -112,9 +114,13 @@ class Waiting:
         await self._look(connection, self._waiting)
         pause = FIRST_PAUSE
         while self._waiting and not settled:
-            # A job may have been ended by who looked before we parked and has not committed. It will not ring.
-            await asyncio.sleep(pause)
-            pause = min(LONGEST_SETTLE, pause * 2)
+            # A job may have been ended by who looked before we parked and has not committed. It will not ring;
+            # others do.
+            until = time.monotonic() + pause
+            while self._waiting and (left := until - time.monotonic()) > 0:
+                await self._look(connection)
+                await self._stirred(connection, left)
+            pause = min(LONGEST_SETTLE, pause * SETTLE_GROWTH)
             settled = await execute(connection, calls.settled(PLACE))
             await self._look(connection, self._waiting)
 

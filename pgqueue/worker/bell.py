@@ -8,6 +8,7 @@ costs next to nothing and producers ring only when somebody sleeps.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -26,8 +27,10 @@ from pgqueue.worker.station import Station
 
 POLLS: Final = (0.001, 0.002, 0.004)
 """Seconds before each look at a queue that just went dry."""
-LONGEST_SETTLE: Final = 0.1
-"""Seconds between looks at most, while a producer that may not have seen us is still in its transaction."""
+SETTLE_GROWTH: Final = 1.5
+LONGEST_SETTLE: Final = 0.5
+"""While a producer that may not have seen us is still in its transaction: by how much the pause between looks grows,
+and seconds at most. So a job whose producer took a while to commit starts at most half as long after it did."""
 DEAF: Final = 0.5
 """Seconds between looks at a queue while nobody can ring."""
 
@@ -44,6 +47,11 @@ class Sleeper:
     def wake(self) -> None:
         self.rung = True
         self.event.set()
+
+    def forget(self) -> None:
+        """To be called before a look: that finds what rang so far."""
+        self.rung = False
+        self.event.clear()
 
 
 class Bell:
@@ -127,21 +135,33 @@ class Bell:
     async def _sleep(self, station: Station) -> None:
         """Parks; returns when there may be something to do. Raises `ConnectionError` when the connection is lost."""
         sleeper = self._sleepers[station.queue]
-        sleeper.rung = False
         settled = await self._ask(calls.park(station.queue))
         try:
             pause = POLLS[0]
-            while not await self._look(station):
+            while True:
+                sleeper.forget()
+                if await self._look(station):
+                    return
                 if settled:
                     await self._until_rung(station.queue, sleeper)
                     return
                 # A producer that looked before we parked is still in its transaction. It will not ring: keep looking.
-                await asyncio.sleep(pause)
-                pause = min(LONGEST_SETTLE, pause * 2)
+                # It may be of another queue, and stay for long; those of ours ring meanwhile.
+                await self._nap(station.queue, sleeper, pause)
+                pause = min(LONGEST_SETTLE, pause * SETTLE_GROWTH)
                 settled = await self._ask(calls.settled(station.queue))
         finally:
             self._look(station)  # first: the job that woke us should not wait for the unpark
             self._tell(calls.unpark(station.queue))
+
+    async def _nap(self, queue: str, sleeper: Sleeper, seconds: float) -> None:
+        """Waits so long, or until a producer rings or a job dated ahead is due. Not for one that is due and locked."""
+        ahead = await self._ask(calls.next_run_at(queue))
+        if ahead is not None and 0 < ahead < seconds:
+            seconds = ahead
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await sleeper.event.wait()
 
     async def _until_rung(self, queue: str, sleeper: Sleeper) -> None:
         """Sleeps until a producer rings, a job dated ahead is due, or the fallback poll comes round."""

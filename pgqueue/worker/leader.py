@@ -102,6 +102,8 @@ class Leader:
             if seen.tidy:
                 self._tidy(do)
         if seen.leads:
+            if seen.forget:
+                do(calls.forget_sleepers())
             self._forget(do, now)
             self._maintain(do, now)
         self._tell_vanished(do, seen.leads, now)

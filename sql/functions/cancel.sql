@@ -13,15 +13,12 @@ as $$
 -- Writes    pgqueue.job → pgqueue.job_archive; or pgqueue.job.cancel_reason (empty without a reason), a HOT update, and
 --           a notification on channel pgqueue: 'cancel:worker:id:claims:reason'. No queue has a ':' in its name.
 -- Locks     the job's row until the transaction ends: waits for a claim under way, and a worker waits with its report.
---           gate of its queue shared, until the transaction ends.
 -- Called by operators; pgqueue/calls/jobs.py.
 declare
     v_job record;
 begin
-    -- Until it is certain that the job is gone no worker may go to sleep: it skips the locked row, and should this be
-    -- rolled back, nobody would ring for it.
-    perform pg_advisory_xact_lock_shared(1885827329, hashtext(j.queue)) from pgqueue.job j where j.id = cancel.id;
-
+    -- Should this be rolled back, nobody rings for the job, which workers skip meanwhile: but none of them goes to sleep
+    -- while a job that could start now is to be seen, or while we, who have locked its row, are in our transaction.
     select j.worker, j.claims into v_job from pgqueue.job j where j.id = cancel.id for update;
     if not found then
         perform pgqueue.refuse_state(cancel.id, 'only waiting and running jobs can be cancelled');

@@ -1,5 +1,6 @@
 create or replace function pgqueue.duties(
-    p_silence interval default '2 seconds', p_patience interval default '30 seconds', out rescue boolean, out tidy boolean
+    p_silence interval default '2 seconds', p_patience interval default '30 seconds',
+    out rescue boolean, out tidy boolean, out forget boolean
 )
 language plpgsql
 set enable_seqscan = off
@@ -7,14 +8,15 @@ set enable_bitmapscan = off
 set enable_sort = off
 set jit = off
 as $$
--- duties() → rescue, tidy: whether calling these verbs may change anything
+-- duties() → rescue, tidy, forget: whether calling these verbs may change anything
 --
 --   Asked along with the lead, at each tick, so that an idle fleet costs no call that finds nothing to do. A yes is only
 --   a hint: the verbs look for themselves.
 --
 -- p_*       as pgqueue.rescue.
 -- Returns   rescue: a worker is silent, or one that ended was not looked at a last time. tidy: a job expired, or one
---           waits for another of its unique key.
+--           waits for another of its unique key. forget: a queue's bit says that somebody sleeps, and nobody does; or no
+--           bit says anything yet.
 -- Writes    nothing.
 -- Called by pgqueue/worker/timetable.py, at each tick.
 declare
@@ -27,7 +29,8 @@ begin
     );
     tidy := exists (select from pgqueue.job j where j.expires_at <= v_now and j.worker is null)
         or exists (select from pgqueue.unique_key u where u.waits_for is not null);
+    forget := pgqueue.asleep() is distinct from pg_sequence_last_value('pgqueue.sleepers');
 end;
 $$;
 
-comment on function pgqueue.duties(interval, interval) is 'Whether there is something to rescue, to expire or to let follow.';
+comment on function pgqueue.duties(interval, interval) is 'Whether there is something to rescue, to expire or to let follow, or a sleeper to forget.';

@@ -10,8 +10,7 @@ as $$
 -- p_lock    share or update: lock the job if it waits, so that nobody claims it before the transaction ends and it will
 --           see what the transaction wrote; null: only look.
 -- Writes    nothing.
--- Locks     see p_lock; gate of its queue shared, until the transaction ends: no worker may go to sleep while the job is
---           hidden from it.
+-- Locks     see p_lock. No worker goes to sleep while a job is hidden from it that way: see pgqueue.settled.
 -- Called by pgqueue.try_key.
 declare
     v_snapshot constant boolean := current_setting('transaction_isolation') not like 'read %';
@@ -19,8 +18,6 @@ declare
     v_state    text;
 begin
     if p_lock is not null then
-        perform pg_advisory_xact_lock_shared(1885827329, hashtext(j.queue))
-        from pgqueue.job j where j.id = p_job and j.worker is null;
         if v_snapshot then
             begin
                 v_waits := pgqueue.lock_waiting(p_job, p_lock);

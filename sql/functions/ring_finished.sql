@@ -7,12 +7,13 @@ as $$
 --   Tells whoever waits for results, at commit, that these jobs may have ended. Every verb that ends jobs calls it.
 --
 --   The protocol of pgqueue.wake, under a name that no queue can have: who waits has parked there, so that a finisher
---   finds out by two tries of a lock, for all its jobs together, and notifies only if somebody waits.
+--   finds out with one question for all its jobs together, and notifies only if somebody waits. It has deleted their rows
+--   before: of those that it has not, it has nothing to tell.
 --
 -- p_ids     a job that has not ended may be among them: who waits for it looks and goes on waiting.
 -- Writes    nothing; sends notifications on channel pgqueue_results: 'id,id,…', or '*' for so many that it is cheaper
 --           to look at all that one waits for.
--- Locks     gate of '@results' shared until the transaction ends; parked for an instant.
+-- Locks     as pgqueue.nobody_sleeps.
 -- Called by finish, fail, abandon, end_waiting.
 declare
     v_chunk constant integer := 390;          -- ids of 19 digits and a comma: a payload has fewer than 8,000 bytes

@@ -4,7 +4,7 @@ language plpgsql
 as $$
 -- unpark(queue) → nothing
 --
---   Awake again: producers of the queue need not ring.
+--   Awake again: producers of the queue need not ring. The bit stays until pgqueue.forget_sleepers, as others may need it.
 --
 -- Writes    nothing.
 -- Locks     lets go of parked.

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from tests.races.steps import start
-from tests.sql.bells import heard, listener, park, settled, unpark
+from tests.sql.bells import forget, heard, listener, park, settled, unpark
 from tests.sql.verbs import (
     A,
     cancel,
@@ -22,6 +22,13 @@ from tests.sql.verbs import (
 )
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True, params=["unknown", "clear"])
+def _bits(request, db):
+    """As it is at first, and as the leader leaves it while nobody sleeps."""
+    if request.param == "clear":
+        forget(db)
 
 
 def test_enqueued_and_committed_before_the_park_is_found_by_the_claim_after_it(db, sessions):
@@ -85,8 +92,8 @@ def test_a_rolled_back_producer_keeps_nobody_awake(db, sessions):
     assert settled(sleeper) is True
 
 
-def test_a_savepoint_that_is_rolled_back_does_not_open_the_gate_for_the_jobs_before_it(db, sessions):
-    """The lock that the savepoint took goes with it; the one of the job that stays must not."""
+def test_a_savepoint_that_is_rolled_back_does_not_hide_the_jobs_before_it(db, sessions):
+    """The locks that the savepoint took go with it; those of the job that stays must not."""
     producer, sleeper, lane = sessions(3)
 
     with producer.transaction():
@@ -113,7 +120,7 @@ def test_a_savepoint_that_is_rolled_back_does_not_take_back_the_ring_of_the_jobs
 
 
 @pytest.mark.parametrize("verb", ["enqueue_many", "release", "fail"])
-def test_every_verb_that_makes_a_job_runnable_holds_the_gate(db, sessions, verb):
+def test_every_verb_that_makes_a_job_runnable_keeps_who_missed_it_awake(db, sessions, verb):
     """Each of them may be the one whose commit the sleeper would miss."""
     job = claimed(db)
     producer, sleeper, lane = sessions(3)
@@ -144,18 +151,6 @@ def test_producers_never_wait_for_each_other_or_for_sleepers(db, sessions):
         enqueue_many(second, [{"kind": "noop"}])
 
 
-def test_a_worker_that_asks_in_an_open_transaction_makes_producers_ring(db, sessions):
-    """It then holds the gate: too many rings are harmless, one too few is not."""
-    sleeper = listener(sessions)
-    (asking,) = sessions(1)
-
-    with asking.transaction():
-        assert settled(asking) is True
-        enqueue(db)
-
-    assert heard(sleeper, db) == ["default"]
-
-
 def test_a_sleeper_that_dies_needs_no_ring(db, sessions):
     """Its locks go with its session: nothing has to be cleaned up."""
     sleeper = listener(sessions, parked="default")
@@ -173,10 +168,9 @@ def test_the_rescue_of_a_worker_rings_for_a_claim_that_died_with_it(db, sessions
     id = enqueue(db)
 
     with lane.transaction(force_rollback=True):
+        assert park(sleeper) is True
         claim(lane, dead)
         assert claim(other) == []
-        sleeper.execute("listen pgqueue")
-        assert park(sleeper) is True
 
     assert rescue(db) == {dead: 0}
     assert heard(sleeper, db) == ["default"]

@@ -46,3 +46,22 @@ def heard(sleeper: psycopg.Connection, db: psycopg.Connection) -> list[str]:
         if not notification.payload.startswith("end of "):  # of another session's look
             payloads.append(notification.payload)
     raise AssertionError(f"the connection does not listen; it heard {payloads}")
+
+
+def forget(db: psycopg.Connection) -> None:
+    """Clear the bits of queues that nobody sleeps in, as the leader does."""
+    db.execute("select pgqueue.forget_sleepers()")
+
+
+def marked(db: psycopg.Connection, queue: str = "default") -> bool | None:
+    """Whether the queue's bit says that somebody may sleep; None: no bit says anything yet."""
+    query = "select pg_sequence_last_value('pgqueue.sleepers') & (1::bigint << (hashtext(%s) & 63)) <> 0"
+    return value(db, query, [queue])
+
+
+def neighbours(db: psycopg.Connection) -> tuple[str, str]:
+    """Two queues that share a bit, and no lock."""
+    query = """select array_agg('q' || n order by n) from generate_series(1, 1000) n
+               group by hashtext('q' || n) & 63 having count(*) > 1 order by 1 limit 1"""
+    first, second, *_ = value(db, query)
+    return first, second

@@ -51,6 +51,7 @@ def test_every_test_file_of_a_verb_is_found_by_its_name(file):
         "attach": "register",
         "leave": "register",
         "settled": "park",
+        "asleep": "forget_sleepers",
         "unpark": "park",
         "nobody_sleeps": "wake",
         "is_kind": "check_job",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.sql.bells import forget, listener, unpark
 from tests.sql.keys import pass_expiry, running, unique
 from tests.sql.verbs import A, dead_worker, enqueue, finish, register, rescue, row, silent_for
 
@@ -10,6 +11,10 @@ pytestmark = pytest.mark.integration
 
 def duties(db):
     return tuple(row(db, "select rescue, tidy from pgqueue.duties()"))
+
+
+def to_forget(db):
+    return row(db, "select forget from pgqueue.duties()").forget
 
 
 def test_with_nothing_to_do_it_says_so(db):
@@ -66,3 +71,19 @@ def test_a_job_that_waits_for_another_of_its_key_is_looked_after(db):
     finish(db, A, [taken])
     db.execute("select pgqueue.follow()")
     assert duties(db) == (False, False)
+
+
+def test_a_sleeper_is_to_be_forgotten_when_it_is_awake(db, sessions):
+    """Not while it sleeps: an idle fleet would clear up every second for nothing."""
+    assert to_forget(db)  # nothing is known yet
+    forget(db)
+    assert not to_forget(db)
+
+    sleeper = listener(sessions, parked="default")
+    assert not to_forget(db)
+
+    unpark(sleeper)
+    assert to_forget(db)
+
+    forget(db)
+    assert not to_forget(db)

@@ -1,8 +1,9 @@
 """park, settled, unpark: the steps of going to sleep and waking up."""
 
+import psycopg
 import pytest
 
-from tests.sql.bells import park, settled, unpark
+from tests.sql.bells import forget, marked, park, settled, unpark
 from tests.sql.verbs import enqueue, values
 
 pytestmark = pytest.mark.integration
@@ -24,8 +25,8 @@ def test_a_quiet_queue_is_settled_at_once(db, sessions):
     assert settled(sleeper) is True
 
 
-def test_parked_stays_held_and_the_gate_does_not(db, sessions):
-    """Holding the gate would make every producer ring for as long as the worker sleeps."""
+def test_of_its_locks_only_parked_stays(db, sessions):
+    """With the other one nobody else could go to sleep."""
     (sleeper,) = sessions(1)
     park(sleeper)
     assert held(db, sleeper) == [1885827330]
@@ -37,14 +38,60 @@ def test_parked_stays_held_and_the_gate_does_not(db, sessions):
     assert held(db, sleeper) == []
 
 
-def test_a_producer_of_another_queue_keeps_nobody_awake(db, sessions):
-    """Each queue has a gate of its own."""
-    producer, sleeper = sessions(2)
+def test_who_parks_sets_the_bit_of_its_queue(db, sessions):
+    """And leaves it: others may need it."""
+    (sleeper,) = sessions(1)
+    forget(db)
+
+    park(sleeper)
+    assert marked(db) is True
+
+    unpark(sleeper)
+    assert marked(db) is True
+
+
+def test_in_a_transaction_that_has_written_nobody_can_park(db, sessions):
+    """Its number is older than the bit, so it would go to sleep while a producer that missed it is under way."""
+    (sleeper,) = sessions(1)
+    sleeper.autocommit = False
+    enqueue(sleeper)
+
+    with pytest.raises(psycopg.errors.ActiveSqlTransaction, match="outside of a transaction"):
+        sleeper.execute("select pgqueue.park('default')")
+
+    sleeper.rollback()
+    assert held(db, sleeper) == []
+
+
+def test_who_has_not_parked_is_settled_when_nobody_writes_jobs(db, sessions):
+    """So goes a worker that parked by the functions of an older version, and asks by these."""
+    producer, asking = sessions(2)
+    assert settled(asking) is True
 
     with producer.transaction():
-        enqueue(producer, queue="billing")
-        assert park(sleeper, "mail") is True
-        assert settled(sleeper, "billing") is False
+        enqueue(producer)
+        assert settled(asking) is False
+
+
+def test_the_rights_on_tables_are_enough_to_enqueue_and_to_park(db, sessions):
+    """Neither producers nor workers ever needed to name a sequence."""
+    producer, worker = sessions(2)
+    db.execute("create role producer; create role worker; grant usage on schema pgqueue to producer, worker")
+    try:
+        db.execute("grant select, insert on pgqueue.job to producer")
+        db.execute("grant select, insert, update, delete on all tables in schema pgqueue to worker")
+        producer.execute("set role producer")
+        worker.execute("set role worker")
+        forget(db)
+
+        assert park(worker)
+        enqueue(producer)
+        forget(worker)
+
+        assert [notification.payload for notification in worker.notifies(timeout=30, stop_after=1)] == ["default"]
+        assert marked(producer) is True
+    finally:
+        db.execute("drop owned by producer, worker; drop role producer, worker")
 
 
 def test_many_workers_park_at_the_same_queue(db, sessions):
