@@ -36,12 +36,13 @@ def check(folder: Path, **sizes: int) -> str:
 @pytest.mark.parametrize(
     "sizes",
     [
-        pytest.param({"PRODUCERS": 2, "WORKERS": 2}, id="two producers, two workers"),
+        pytest.param({"PRODUCERS": 2, "WORKERS": 2, "TIDIES": 0}, id="two producers, two workers"),
         pytest.param({"PRODUCERS": 1, "WORKERS": 2, "TRANSACTIONS": 2, "JOBS": 2}, id="two transactions of two jobs"),
         pytest.param({"PRODUCERS": 2, "WORKERS": 1, "TRANSACTIONS": 2, "JOBS": 2}, id="the same, two producers"),
         pytest.param({"PRODUCERS": 3, "WORKERS": 1}, id="three producers"),
         pytest.param({"PRODUCERS": 2, "WORKERS": 1, "DEATHS": 1}, id="a worker dies and comes back"),
         pytest.param({"PRODUCERS": 1, "WORKERS": 1, "DEATHS": 2}, id="it dies twice"),
+        pytest.param({"PRODUCERS": 1, "WORKERS": 2, "TIDIES": 2}, id="the bit is cleared twice"),
         pytest.param({"PRODUCERS": 1, "WORKERS": 3}, id="three workers", marks=pytest.mark.chaos),
         pytest.param(
             {"PRODUCERS": 1, "WORKERS": 2, "DEATHS": 1}, id="one of two workers dies", marks=pytest.mark.chaos
@@ -57,7 +58,11 @@ def test_no_wake_up_is_ever_lost(tmp_path, sizes):
 @pytest.mark.parametrize(
     "sizes",
     [
-        pytest.param({"GATE": 0}, id="the gate"),
+        pytest.param({"WRITE_FIRST": 0}, id="writing before looking at the bit"),
+        pytest.param({"SETTLE": 0}, id="waiting for older transactions"),
+        pytest.param({"PRODUCERS": 1, "BIT_FIRST": 0}, id="setting the bit before taking a number"),
+        pytest.param({"PARK_FIRST": 0}, id="parking before setting the bit"),
+        pytest.param({"PRODUCERS": 1, "TURN": 0}, id="taking turns with who clears the bit"),
         pytest.param({"LOOK_AGAIN": 0}, id="the look between parking and sleeping"),
         pytest.param({"CLEAR_EARLY": 0}, id="forgetting old rings before parking"),
         pytest.param({"PRODUCERS": 1, "DEATHS": 1, "RESCUE_RINGS": 0}, id="the ring of a rescue"),

@@ -179,10 +179,11 @@ def test_every_verb_looks_after_it_has_written(db, sessions, verb, place, channe
 
 
 def test_a_producer_that_came_later_keeps_nobody_awake(db, sessions):
-    """It has seen the sleeper, and rings. A stream of them would keep it awake for ever."""
-    first, second, sleeper = sessions(3)
+    """It has seen the sleeper, and rings. A stream of them would keep it awake for ever, whatever else goes on."""
+    first, second, other, sleeper = sessions(4)
 
-    with second.transaction():
+    with second.transaction(), other.transaction():
+        other.execute("create table mine (n integer)")
         with first.transaction():
             enqueue(first)
             assert park(sleeper) is False
@@ -203,9 +204,10 @@ def test_a_long_transaction_that_wrote_no_job_keeps_nobody_awake(db, sessions):
 
 def test_a_worker_that_looks_and_finds_nothing_keeps_nobody_awake(db, sessions):
     """Else two idle workers would keep each other awake."""
-    lane, sleeper = sessions(2)
+    lane, other, sleeper = sessions(3)
 
-    with lane.transaction():
+    with lane.transaction(), other.transaction():
+        other.execute("create table mine (n integer)")
         assert claim(lane) == []
         assert park(sleeper) is True
 

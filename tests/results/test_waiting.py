@@ -83,6 +83,24 @@ async def test_a_waiter_that_came_while_the_outcome_was_being_committed_is_not_l
     assert await patiently(task) == "late"
 
 
+async def test_who_waits_is_told_however_long_others_write_jobs(db, sessions, results, monkeypatch):
+    """Any of them could be ending the job, so it looks now and then; but those that end it meanwhile ring."""
+    monkeypatch.setattr("pgqueue.results.waiting.SETTLE_GROWTH", NEVER * 1000)
+    monkeypatch.setattr("pgqueue.results.waiting.LONGEST_SETTLE", NEVER)
+    (other,) = sessions(1)
+    jobs = [claimed(db) for _ in range(3)]
+    with other.transaction():
+        enqueue_sql(other)
+        waits_on = waiting(results, jobs[0].id)
+        await until_asleep(db)
+
+        for job in jobs[1:]:
+            task = waiting(results, job.id)  # whoever comes is looked at: no ring is needed if the job has ended
+            finish(db, A, [job], ["told"])
+            assert await patiently(task) == "told"
+    waits_on.cancel()
+
+
 async def test_thousands_wait_on_one_connection_and_are_told_by_a_few_notifications(db, sessions, results):
     """A connection each would be more than a server has; a notification each would stop its commits."""
     (listener,) = sessions(1)
@@ -116,7 +134,7 @@ async def test_many_may_wait_for_the_same_job(db, results):
 
 
 async def test_while_nobody_waits_nobody_rings(db, sessions, results):
-    """Whoever ends jobs pays two tries of a lock, and no notification."""
+    """Whoever ends jobs pays a look at a bit, and no notification."""
     (listener,) = sessions(1)
     listener.execute("listen pgqueue_results")
     taken, later = claimed(db), claimed(db)

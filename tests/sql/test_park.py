@@ -76,12 +76,13 @@ def test_who_has_not_parked_is_settled_when_nobody_writes_jobs(db, sessions):
 def test_the_rights_on_tables_are_enough_to_enqueue_and_to_park(db, sessions):
     """Neither producers nor workers ever needed to name a sequence."""
     producer, worker = sessions(2)
-    db.execute("create role producer; create role worker; grant usage on schema pgqueue to producer, worker")
+    roles = [f"{db.info.dbname}_producer", f"{db.info.dbname}_worker"]  # roles are the whole server's
+    for session, role in zip((producer, worker), roles, strict=True):
+        db.execute(f"create role {role}; grant usage on schema pgqueue to {role}")
+        session.execute(f"set role {role}")
     try:
-        db.execute("grant select, insert on pgqueue.job to producer")
-        db.execute("grant select, insert, update, delete on all tables in schema pgqueue to worker")
-        producer.execute("set role producer")
-        worker.execute("set role worker")
+        db.execute(f"grant select, insert on pgqueue.job to {roles[0]}")
+        db.execute(f"grant select, insert, update, delete on all tables in schema pgqueue to {roles[1]}")
         forget(db)
 
         assert park(worker)
@@ -91,7 +92,7 @@ def test_the_rights_on_tables_are_enough_to_enqueue_and_to_park(db, sessions):
         assert [notification.payload for notification in worker.notifies(timeout=30, stop_after=1)] == ["default"]
         assert marked(producer) is True
     finally:
-        db.execute("drop owned by producer, worker; drop role producer, worker")
+        db.execute(f"drop owned by {', '.join(roles)}; drop role {', '.join(roles)}")
 
 
 def test_many_workers_park_at_the_same_queue(db, sessions):

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from pgqueue import migrations
-from tests.sql.verbs import rows, values
+from tests.sql.bells import forget, heard, park, settled
+from tests.sql.verbs import rows, value, values
 from tests.upgrade.conftest import ROOT
 
 pytestmark = pytest.mark.integration
@@ -90,6 +91,57 @@ def test_a_worker_of_that_time_goes_on(published):
 
         states = values(connection, "select distinct state from pgqueue.jobs order by 1")
         assert states == ["cancelled", "completed", "failed", "ready", "running", "scheduled"]
+
+
+def test_a_worker_that_slept_before_the_migration_is_rung_after_it(published):
+    """It set no bit, as there were none. Nothing is known at first, and whoever clears bits finds it by its lock."""
+    with (
+        psycopg.connect(published, autocommit=True) as sleeper,
+        psycopg.connect(published, autocommit=True) as producer,
+    ):
+        sleeper.execute("listen pgqueue; select pgqueue.park('default')")
+        producer.execute("select pgqueue.enqueue('noop')")
+        assert heard(sleeper, producer) == ["default"]
+
+        migrations.migrate(published)
+
+        for _ in range(2):
+            producer.execute("select pgqueue.enqueue('noop')")
+            assert heard(sleeper, producer) == ["default"]
+            forget(producer)
+
+
+def test_a_worker_that_is_not_settled_when_the_migration_comes_settles_after_it(published):
+    """It parked by the old functions and asks by the new ones, about a producer that asked by the old."""
+    with (
+        psycopg.connect(published, autocommit=True) as sleeper,
+        psycopg.connect(published) as producer,
+        psycopg.connect(published, autocommit=True) as other,
+    ):
+        with other.transaction():
+            other.execute("select pgqueue.enqueue('noop')")
+            assert not value(sleeper, "select pgqueue.park('default')")
+        migrations.migrate(published)
+        producer.execute("select pgqueue.enqueue('noop')")
+        assert not settled(sleeper)
+        producer.commit()
+
+        assert settled(sleeper)
+
+
+def test_a_producer_whose_transaction_began_before_the_migration_is_waited_for(fresh, psql):
+    """It looked by the old functions. A migration that changes tables waits for it; one that does not, does not."""
+    dsn = fresh()
+    assert psql(dsn, "--file", str(ROOT / "tests" / "upgrade" / "published" / "0005.sql")).returncode == 0
+    with psycopg.connect(dsn) as producer, psycopg.connect(dsn, autocommit=True) as sleeper:
+        producer.execute("select pgqueue.enqueue('noop')")
+        migrations.migrate(dsn)
+        assert not park(sleeper)
+        assert not settled(sleeper)
+
+        producer.commit()
+
+        assert settled(sleeper)
 
 
 def test_who_may_call_a_function_may_call_what_takes_its_place(published):

@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from pgqueue import Backoff, cancel, enqueue, enqueue_many, job, retry
+from pgqueue.worker import bell
+from tests.sql.bells import marked
 from tests.sql.verbs import LOCKS, claim, dead_worker, release, rescue, silent_for, state, value, values
 from tests.worker.working import NEVER, PATIENCE_SECONDS, until, until_all, until_asleep, working
 
@@ -53,6 +55,64 @@ async def test_a_job_whose_transaction_began_before_the_worker_slept_is_not_miss
         await until(lambda: value(db, parked) == 1)
     await until(lambda: state(db, id) == "completed")
     await worker.__aexit__(None, None, None)
+
+
+@pytest.fixture
+def seldom(monkeypatch):
+    """While somebody's transaction keeps it from sleeping, a worker hardly ever looks by itself."""
+    monkeypatch.setattr(bell, "SETTLE_GROWTH", NEVER * 1000)
+    monkeypatch.setattr(bell, "LONGEST_SETTLE", NEVER)
+
+
+async def test_who_is_kept_awake_by_another_queue_still_hears_a_ring(dsn, db, sessions, noop, seldom):
+    """A batch that writes jobs for minutes must not delay those of all other queues."""
+    (other,) = sessions(1)
+    with other.transaction():
+        enqueue(other, noop.job().options(queue="other"))
+        async with working(dsn, poll=NEVER):
+            await until_asleep(db)
+            for _ in range(3):
+                id = enqueue(db, noop.job()).id
+                await until(lambda id=id: state(db, id) == "completed")
+                await until_asleep(db)
+
+
+async def test_who_is_kept_awake_by_another_queue_starts_a_job_dated_ahead_on_time(dsn, db, sessions, noop, seldom):
+    """Its timer runs meanwhile."""
+    (other,) = sessions(1)
+    with other.transaction():
+        enqueue(other, noop.job().options(queue="other"))
+        async with working(dsn, poll=NEVER):
+            await until_asleep(db)
+            for delay in SOON:
+                enqueue(db, noop.job().options(delay=delay))
+            await until_all(db)
+
+    assert 0 <= min(lateness(db)) < ON_TIME
+
+
+async def test_a_job_that_another_has_locked_starts_when_it_is_free(dsn, db, sessions, noop):
+    """Nobody rings for a job that only stayed: so a worker that sees one does not go to sleep."""
+    (operator,) = sessions(1)
+    async with working(dsn, poll=NEVER):
+        await until_asleep(db)
+        with operator.transaction(force_rollback=True):
+            id = enqueue(db, noop.job().options(delay=0.2)).id
+            cancel(operator, id)
+            due = "select run_at < clock_timestamp() - interval '0.5 s' from pgqueue.job where id = %s"
+            await until(lambda: value(db, due, [id]))
+            assert state(db, id) == "ready"
+        await until(lambda: state(db, id) == "completed")
+
+
+async def test_bits_of_queues_that_nobody_sleeps_in_are_cleared(dsn, db):
+    """Else producers would ask by a lock, until the server is restarted."""
+    async with working(dsn, queues={"one": 1}, poll=NEVER, name="one"):
+        await until(lambda: marked(db, "one"))
+        async with working(dsn, queues={"other": 1}, poll=NEVER, name="other"):
+            await until(lambda: marked(db, "other"))
+        await until(lambda: not marked(db, "other"))
+        assert marked(db, "one")
 
 
 async def test_no_wake_up_is_lost_however_the_moments_fall(dsn, db, noop):
