@@ -84,7 +84,7 @@ def main() -> None:
     with counting(given.major) as server:
         migrations.migrate(server.dsn)
         with psycopg.connect(server.dsn, autocommit=True) as feeder:
-            feeder.execute("select pgqueue.maintain()")
+            feeder.execute("select pgqueue.maintain(), pgqueue.forget_sleepers()")  # as the first worker has done
             measure(server, feeder)
 
 

@@ -72,7 +72,8 @@ class Server:
         if schema:
             migrations.migrate(dsn)
             with psycopg.connect(dsn, autocommit=True) as connection:
-                connection.execute("select pgqueue.maintain()")  # a fleet does this once a day, not once a run
+                # A fleet does this once a day, and at its start: not once a run.
+                connection.execute("select pgqueue.maintain(), pgqueue.forget_sleepers()")
         return dsn
 
     def spent(self, database: str) -> Spent:
