@@ -61,7 +61,7 @@ async def test_running_handlers_are_reported_to_the_new_primary_and_no_job_is_lo
                 late = enqueue(db, waits.job(8)).id
                 await until(lambda: state(db, late) == "completed")
                 (worker,) = worker_ids(db)
-                await until(lambda: "steward" in told(caplog, "reachable again"))
+                await until(lambda: told(caplog, "not reachable") == told(caplog, "reachable again"))
 
     with connected(standby) as db:
         assert value(db, "select array_agg(distinct worker) from pgqueue.job_archive") == [worker]
