@@ -65,6 +65,8 @@ set local check_function_bodies = off;
 -- What a worker calls for its jobs
 \ir functions/exchange.sql
 \ir functions/claim.sql
+\ir functions/pass_taken.sql
+\ir functions/under_way.sql
 \ir functions/claim_newest.sql
 \ir functions/finish.sql
 \ir functions/finish_within.sql

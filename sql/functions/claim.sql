@@ -29,13 +29,17 @@ as $$
 -- p_after_* claim cursor: for each priority 0 … 9 the (run_at, id) of the last job taken, to skip the dead index
 --           entries behind it, which nothing can remove while an old snapshot is open. Jobs that became runnable
 --           behind the cursor (late commits, retries) are only found without it: sweep every second or so. Null, or
---           a null element: from the start.
+--           a null element: from the start. What other workers took since is passed by, see pgqueue.pass_taken.
 -- Writes    pgqueue.job: ready → running; a HOT update, no indexed column changes.
 -- Locks     the rows it takes.
 -- Called by pgqueue.exchange; anyone's own worker.
 declare
     v_now constant timestamptz := clock_timestamp();      -- volatile, so no index bound unless read first
 begin
+    if p_limit >= 16 and p_after_id is not null then
+        select p.p_after_run_at, p.p_after_id into p_after_run_at, p_after_id
+        from pgqueue.pass_taken(p_queue, p_limit, p_after_run_at, p_after_id) p;
+    end if;
     return query
     update pgqueue.job j
     set worker = p_worker, claimed_at = v_now, claims = j.claims + 1, attempt = j.attempt + 1

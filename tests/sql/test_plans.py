@@ -32,6 +32,8 @@ from tests.sql.verbs import (
 pytestmark = pytest.mark.integration
 
 JOBS = 20_000
+MOMENT = "2020-01-01 00:00+00"
+"""Of a claim cursor: before all jobs."""
 
 
 @pytest.fixture(autouse=True)
@@ -62,13 +64,16 @@ def fill(db: psycopg.Connection, jobs: int) -> None:
         )
 
 
-@pytest.fixture(params=["planned while empty", "planned afterwards"])
+@pytest.fixture(params=["planned while empty", "planned for one job", "planned afterwards"])
 def worker(request, db, sessions) -> psycopg.Connection:
     """A session whose plans date from before the jobs came, or from after; JIT would pay off at any cost."""
     (worker,) = sessions(1)
     worker.execute("set jit = on")
     worker.execute("set jit_above_cost = 0")
-    if request.param == "planned while empty":
+    if request.param == "planned for one job":  # everything looks cheap
+        enqueue(db)
+        db.execute("vacuum analyze pgqueue.job")
+    if request.param != "planned afterwards":
         for _ in range(6):  # five custom plans, then the generic one
             use_all(worker, register(worker))
     fill(db, JOBS)
@@ -86,6 +91,7 @@ def use_all(conn: psycopg.Connection, worker: int) -> None:
     value(conn, "select pgqueue.next_run_at('default')")
     newest = rows(conn, "select * from pgqueue.claim_newest(%s, 'default', 3)", [A])
     release(conn, A, newest)
+    release(conn, A, claim(conn, A, 20, after=([MOMENT] * 10, [0] * 10)))
     for conflict in ("keep", "replace", "latest"):
         unique(conn, on_conflict=conflict)
         unique(conn, unique_until="started", on_conflict="keep")
@@ -115,6 +121,7 @@ def test_no_hot_verb_ever_scans_the_jobs_or_compiles_its_plan(worker):
     claims = [plan for plan in found if re.search(r"Index.* Scan using job_ready on job c", plan)]
     assert len(claims) >= 4
     assert sum("Tid Scan on job j" in plan for plan in claims) >= 4
+    assert sum("Index Scan using job_ready on job j" in plan for plan in found) >= 10  # claim cursors are moved on
     for plan in found:
         assert not re.search(r"(Seq|Bitmap Heap) Scan on job\b", plan), plan
         assert not re.search(r"Sort Key: c\.", plan), plan
