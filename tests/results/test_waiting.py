@@ -88,17 +88,19 @@ async def test_who_waits_is_told_however_long_others_write_jobs(db, sessions, re
     monkeypatch.setattr("pgqueue.results.waiting.SETTLE_GROWTH", NEVER * 1000)
     monkeypatch.setattr("pgqueue.results.waiting.LONGEST_SETTLE", NEVER)
     (other,) = sessions(1)
-    jobs = [claimed(db) for _ in range(3)]
+    mine, ended = claimed(db), claimed(db)
+    pausing = """select state = 'idle' and state_change < clock_timestamp() - interval '0.1 s' from pg_stat_activity
+                 where datname = current_database() and application_name = 'pgqueue results'"""
     with other.transaction():
         enqueue_sql(other)
-        waits_on = waiting(results, jobs[0].id)
+        task = waiting(results, mine.id)
         await until_asleep(db)
+        await until(lambda: value(db, pausing))  # the first pause is shorter, the second would never end
 
-        for job in jobs[1:]:
-            task = waiting(results, job.id)  # whoever comes is looked at: no ring is needed if the job has ended
-            finish(db, A, [job], ["told"])
-            assert await patiently(task) == "told"
-    waits_on.cancel()
+        finish(db, A, [ended], ["ended"])
+        assert await patiently(waiting(results, ended.id)) == "ended"  # whoever comes is looked at
+        finish(db, A, [mine], ["mine"])
+        assert await patiently(task) == "mine"
 
 
 async def test_thousands_wait_on_one_connection_and_are_told_by_a_few_notifications(db, sessions, results):
