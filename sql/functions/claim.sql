@@ -36,7 +36,7 @@ as $$
 declare
     v_now constant timestamptz := clock_timestamp();      -- volatile, so no index bound unless read first
 begin
-    if p_limit >= 16 and p_after_id is not null then
+    if p_limit >= 32 and p_after_id is not null then
         select p.p_after_run_at, p.p_after_id into p_after_run_at, p_after_id
         from pgqueue.pass_taken(p_queue, p_limit, p_after_run_at, p_after_id) p;
     end if;

@@ -13,26 +13,26 @@ as $$
 --   Taken is a job that a worker holds or whose row somebody is changing: a claim would skip it. Of those leapt over
 --   one may be free again; it lies behind the cursor then, and is found as all that do, see pgqueue.claim.
 --
--- p_limit   jobs the claim wants. For fewer than 16 no leap is worth a look.
+-- p_limit   jobs the claim wants. For fewer than 32 no leap is worth a look.
 -- p_after_* as in pgqueue.claim; what is null stays null.
 -- Writes    nothing.
 -- Called by pgqueue.claim, whose settings keep the plan to the index.
 declare
-    v_now    constant timestamptz := clock_timestamp();
-    v_run_at timestamptz;
-    v_id     bigint;
-    v_taken  boolean;
-    v_apart  interval;                                    -- from one job to the next,
-    v_ids    bigint;                                      -- or, if they have the same run_at, from id to id
-    v_leap   double precision;                            -- so many times; 0: a look at the next job
-    v_halved integer;
+    v_now     constant timestamptz := clock_timestamp();
+    v_run_at  timestamptz;
+    v_id      bigint;
+    v_taken   boolean;
+    v_apart   interval;                                   -- from one job to the next,
+    v_ids     bigint;                                     -- or, if they have the same run_at, from id to id
+    v_leap    double precision;                           -- so many times; 0: a look at the next job
+    v_growing boolean;
 begin
     for i in 1 .. cardinality(p_after_id) loop
         continue when p_after_id[i] is null or not isfinite(p_after_run_at[i]);
         v_apart := interval '0';
         v_ids := 0;
         v_leap := 0;
-        v_halved := 0;
+        v_growing := true;
         loop
             v_taken := null;
             if v_leap * v_apart <= v_now - p_after_run_at[i] then    -- moments end some day
@@ -60,7 +60,7 @@ begin
                 p_after_id[i] := v_id;
                 v_leap := case
                     when v_leap = 0 then least(p_limit, 1000)
-                    when v_halved = 0 then v_leap * 2
+                    when v_growing then v_leap * 2
                     else v_leap / 2
                 end;
             elsif v_leap = 0 then
@@ -71,9 +71,9 @@ begin
                 exit;
             else
                 v_leap := v_leap / 2;
-                v_halved := v_halved + 1;
+                v_growing := false;
             end if;
-            exit when v_leap < 1 or v_halved > 7;
+            exit when v_leap < 32;                        -- a look reads a page of the index: worth as many rows
         end loop;
     end loop;
 end;

@@ -91,7 +91,7 @@ def use_all(conn: psycopg.Connection, worker: int) -> None:
     value(conn, "select pgqueue.next_run_at('default')")
     newest = rows(conn, "select * from pgqueue.claim_newest(%s, 'default', 3)", [A])
     release(conn, A, newest)
-    release(conn, A, claim(conn, A, 20, after=([MOMENT] * 10, [0] * 10)))
+    release(conn, A, claim(conn, A, 40, after=([MOMENT] * 10, [0] * 10)))
     for conflict in ("keep", "replace", "latest"):
         unique(conn, on_conflict=conflict)
         unique(conn, unique_until="started", on_conflict="keep")
