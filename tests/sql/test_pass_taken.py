@@ -100,6 +100,22 @@ def test_a_claim_reads_few_of_the_rows_that_others_hold(db):
     assert read < 100 + 200
 
 
+def test_what_is_finished_before_the_next_job_does_not_hide_where_the_others_end(db):
+    """The way to the next job that is left is none by which to leap: ten thousand may have been between."""
+    fill(db, 6000, SHAPES["seven microseconds apart"])
+    (first,) = claim(db, B)
+    finished = claim(db, A, 3000)
+    db.execute("select pgqueue.finish(%s, %s, %s)", [A, ids(finished), [job.claims for job in finished]])
+    claim(db, A, 2000)
+    with db.transaction():
+        before = value(db, FETCHED)
+        jobs = claim(db, B, 100, after=after(first))
+        read = value(db, FETCHED) - before
+
+    assert len(jobs) == 100
+    assert read < 100 + 200
+
+
 def test_workers_in_turns_get_every_job_once_and_in_order(db):
     """With nothing that comes free again no leap may leave a job behind, whatever the others took in between."""
     chance = random.Random(7)
