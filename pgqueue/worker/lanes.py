@@ -18,9 +18,10 @@ from pgqueue import calls
 from pgqueue.calls import ClaimedJob
 from pgqueue.errors import WorkerLost
 from pgqueue.worker.connection import PING, PING_AFTER, pauses, refused
-from pgqueue.worker.desk import Desk, Load
+from pgqueue.worker.desk import Desk
 from pgqueue.worker.hiding import hidden
 from pgqueue.worker.link import Link
+from pgqueue.worker.load import Load
 from pgqueue.worker.logs import JobLog, fields, log
 from pgqueue.worker.outcomes import of_refusal
 from pgqueue.worker.reports import reports

@@ -4,7 +4,7 @@ steward   a thread: registers, beats, leads                         steward.py, 
 lanes     two connections: hand in what finished, take new jobs     lanes.py
 bell      one connection: sleeps and is woken, for each queue       bell.py
 watch     notices connections that do not answer any more           watch.py, link.py
-desk      where lanes and slots meet; a station for each queue      desk.py, station.py
+desk      where lanes and slots meet; a station for each queue      desk.py, station.py, load.py
 slots     coroutines that run jobs                                  executor.py, deadlines.py
 calling   how a handler is called: in the loop, in a thread         calling.py, threads.py
 batching  many jobs in one slot                                     batching.py
