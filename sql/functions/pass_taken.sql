@@ -20,6 +20,7 @@ as $$
 -- Called by pgqueue.claim, whose settings keep the plan to the index.
 declare
     v_now     constant timestamptz := clock_timestamp();
+    v_times   constant integer := least(p_limit, 1000);
     v_run_at  timestamptz;
     v_id      bigint;
     v_taken   boolean;
@@ -53,9 +54,9 @@ begin
                 if v_leap = interval '0' and v_ids = 0 then
                     v_growing := true;
                     if v_looks > 1 then                   -- the cursor is a job too: so far is it to the next
-                        v_leap := (v_run_at - p_after_run_at[i]) * least(p_limit, 1000);
+                        v_leap := (v_run_at - p_after_run_at[i]) * v_times;
                         if v_leap = interval '0' then
-                            v_ids := least(v_id - p_after_id[i], 1000) * p_limit;
+                            v_ids := least(v_id - p_after_id[i], 1000) * v_times;
                         end if;
                     end if;
                 elsif v_ids > 0 and v_run_at > p_after_run_at[i] then
